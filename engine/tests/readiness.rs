@@ -1,4 +1,4 @@
-//! Containers of a function with a readiness check, on a simulated clock.
+//! Tests containers of a function with a readiness check, on a simulated clock.
 
 mod simulated;
 
@@ -9,13 +9,14 @@ use nightcore_runtime::protocol::control::Mode;
 use nightcore_runtime::protocol::{Failure, Status};
 use simulated::{Body, Driven};
 
-/// How the tests know their calls.
+/// The tag of a client's call.
 const CALL: u64 = 1;
+/// The tag of a probe.
 const PROBE: u64 = 2;
-/// After that a container that has lost a worker gets calls again, ns.
+/// The time after which a container that has lost a worker gets calls again, in ns.
 const SECOND: u64 = 1_000_000_000;
 
-/// A function whose containers are checked, and the first of them with a worker.
+/// Returns a function with a readiness check, and its first container, which has one worker.
 fn start(mode: Mode) -> (Driven<u64>, FunctionId, ContainerKey) {
     let mut scheduler = Driven::default();
     let ready_path = Some("/ready".to_owned());
@@ -26,14 +27,14 @@ fn start(mode: Mode) -> (Driven<u64>, FunctionId, ContainerKey) {
     (scheduler, function, container)
 }
 
-/// Whether the container is to be checked, by the actions since the last look.
+/// Returns whether the actions that were not read yet include one check of the container.
 fn takes_check(scheduler: &mut Driven<u64>, container: ContainerKey) -> bool {
     let actions = std::iter::from_fn(|| scheduler.next_action());
     actions.filter(|a| matches!(a, Action::Check { container: at } if *at == container)).count()
         == 1
 }
 
-/// The calls that were sent to workers since the last look.
+/// Returns the calls that were sent to workers by the actions that were not read yet.
 fn sent(scheduler: &mut Driven<u64>) -> Vec<(ChannelKey, CallNumber)> {
     let actions = std::iter::from_fn(|| scheduler.next_action());
     let sent = actions.filter_map(|action| match action {
@@ -62,8 +63,8 @@ fn a_container_runs_nothing_but_the_probe_until_it_has_passed() {
         assert!(sent(&mut scheduler).is_empty() && !scheduler.is_ready(function));
         scheduler.passed(5, container);
         assert!(scheduler.is_ready(function));
-        assert_eq!(sent(&mut scheduler).len(), 1, "what was queued runs now");
-        assert!(!scheduler.probe(6, container, PROBE), "it has shown that it is ready");
+        assert_eq!(sent(&mut scheduler).len(), 1, "the queued call runs now");
+        assert!(!scheduler.probe(6, container, PROBE), "the container has already passed");
     }
 }
 
@@ -80,7 +81,7 @@ fn a_newer_container_serves_when_it_has_passed_and_the_older_one_until_then() {
     scheduler.passed(4, new);
     assert_eq!(scheduler.serving_generation(function), newest);
     scheduler.next_action();
-    // One that comes when it is over already is not asked.
+    // A container of an old generation that connects late is not probed.
     scheduler.begin_generation(5, function);
     let late = scheduler.container_connected(6, function, Some(Generation::FIRST), Mode::Threads);
     scheduler.worker_ready(7, late);
@@ -88,7 +89,7 @@ fn a_newer_container_serves_when_it_has_passed_and_the_older_one_until_then() {
 }
 
 #[test]
-fn a_worker_that_dies_under_its_probe_is_followed_by_another_one() {
+fn after_a_worker_dies_during_its_probe_the_next_worker_is_probed() {
     let (mut scheduler, function, container) = start(Mode::Threads);
     assert!(scheduler.probe(1, container, PROBE));
     let (channel, _) = sent(&mut scheduler)[0];
@@ -105,7 +106,7 @@ fn a_worker_that_dies_under_its_probe_is_followed_by_another_one() {
 
 #[test]
 fn a_probe_that_ends_with_its_process_is_no_failed_call() {
-    // The worker may be seen to be gone before its process is.
+    // The scheduler may learn of the end of the worker before that of its process.
     for worker_first in [false, true] {
         let (mut scheduler, function, container) = start(Mode::EventLoop);
         assert!(scheduler.probe(1, container, PROBE));
@@ -117,7 +118,7 @@ fn a_probe_that_ends_with_its_process_is_no_failed_call() {
         scheduler.container_gone(3, container, &failure);
         assert_eq!(scheduler.take_failed_calls().count(), 0);
 
-        // One of a process that served later is none of its failed calls either.
+        // A probe of a process that serves later does not count as one of its failed calls either.
         let generation = Some(Generation::FIRST);
         let next = scheduler.container_connected(4, function, generation, Mode::EventLoop);
         let first = scheduler.worker_ready(4, next);
@@ -137,7 +138,7 @@ fn a_function_is_available_when_a_container_is_ready_though_another_failed_meanw
     let function = scheduler.add_function(Spec { processes: 2, ..simulated::spec("Foo", 4) });
     let generation = Some(Generation::FIRST);
     let container = scheduler.container_connected(0, function, generation, Mode::Threads);
-    // Nobody is ready yet, and the other process fails once more.
+    // No container is ready yet, and the other process fails once more.
     scheduler.set_unavailable(1, function, "ended 4 times");
     scheduler.worker_ready(2, container);
     assert_eq!(scheduler.status(3, function).unavailable, None);

@@ -1,13 +1,13 @@
-//! What the Nightcore engine and its workers share: the protocol, the channels and the arena that
-//! carry it, and the runtime inside a container.
+//! The code that the Nightcore engine and its workers share: the protocol, the channels and the
+//! arena that carry it, and the runtime inside a container.
 //!
-//! * [`protocol`]: bytes in, checked types out; no I/O.
+//! * [`protocol`]: turns bytes into checked types, without I/O.
 //! * [`ipc`]: named pipes, shared memory, the control socket, descriptor passing.
 //! * [`worker`]: the launching thread, worker threads, requests and outgoing calls, the event loop.
 //!
-//! The engine uses `protocol` and `ipc`, never `worker`. There is no async runtime here.
+//! The engine uses `protocol` and `ipc`, never `worker`. This crate needs no async runtime.
 
-// They panic when a write fails, as into a closed pipe: see `stderr`.
+// These macros panic when a write fails, for example to a closed pipe: see `stderr`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]

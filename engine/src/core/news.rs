@@ -11,43 +11,45 @@ pub enum ContainerEvent {
         /// The number of its launch.
         launch: u64,
     },
-    /// Its first worker is ready, and it has passed its readiness check if there is one.
+    /// The first worker of the container is ready, and the container has passed its readiness check
+    /// if there is one.
     Ready {
         /// The number of its launch.
         launch: u64,
     },
-    /// It has not passed its readiness check yet.
+    /// The container has not passed its readiness check yet.
     NotReady {
         /// The number of its launch.
         launch: u64,
         /// The reason.
         why: String,
     },
-    /// It was refused, and would be refused again.
+    /// The engine refused the container, and would refuse it again.
     Hopeless {
         /// The number of its launch.
         launch: u64,
         /// The reason.
         reason: String,
     },
-    /// Its process has died, or it broke a rule. What is left of it must be ended.
+    /// The process of the container has died, or the container broke a rule. All its processes that
+    /// are left must be ended.
     Gone {
         /// The number of its launch.
         launch: u64,
         /// The calls that failed because of this.
         failed: FailedCalls,
     },
-    /// One of its calls is stuck: another container must be started beside it.
+    /// A call of the container is stuck: another container must be started beside this one.
     Replace {
         /// The number of its launch.
         launch: u64,
     },
-    /// All of its running calls are stuck: it must be ended.
+    /// All running calls of the container are stuck: the container must be ended.
     End {
         /// The number of its launch.
         launch: u64,
     },
-    /// It was asked to exit.
+    /// The container was asked to exit.
     Leaves {
         /// The number of its launch.
         launch: u64,

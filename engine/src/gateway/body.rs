@@ -13,24 +13,24 @@ use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time that a client has for a part of a body of [`BODY_PART_BYTES`], or for the rest of it.
+/// The time that a client has to send [`BODY_PART_BYTES`] of a body, or the rest of the body if
+/// that is less.
 const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
-/// The size of a part of a body. A client slower than 500 bytes/s is treated as stalled: a body
-/// that arrives byte by byte would otherwise hold its connection and its memory for as long as its
-/// client likes.
+/// The size of a part of a body. A client slower than 500 bytes/s is treated as stalled. Otherwise
+/// a client that sends byte by byte could keep its connection and memory for as long as it likes.
 const BODY_PART_BYTES: u64 = 16 * 1024;
 /// The largest body that is read and discarded so that the connection can be kept. It arrives
 /// within a few milliseconds, or at least sooner than a new connection would be set up.
 const DISCARD_BYTES: u64 = 256 * 1024;
-/// A body of at most this size is not counted by itself, but with its request.
+/// No memory is reserved for a body of at most this size: the reservation of its request covers it.
 const UNCOUNTED_BYTES: u64 = 4 * 1024;
-/// The number of frames, or of chunks over HTTP/1, that are read before other tasks get a turn. A
-/// client may send one byte in each.
+/// The number of frames, or of chunks over HTTP/1, that are read before the task yields to others.
+/// A client may send one byte in each.
 const FRAMES_IN_TURN: u32 = 32;
 /// The time within which a discarded body must arrive. Its client waits for the answer meanwhile.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a request does not become a call.
+/// The reason for which a request does not become a call.
 pub enum NoCall {
     /// The body violates HTTP.
     Malformed,
@@ -90,8 +90,8 @@ fn no_memory(memory: &Memory) -> Failure {
 pub struct ReadBody {
     /// The body.
     pub bytes: Bytes,
-    /// The memory counted for the body until the call has ended, since the body is passed on to a
-    /// worker's memory.
+    /// The memory that is reserved for the body until the call has ended, because the body is
+    /// passed on to a worker's memory.
     pub held: MemoryReservation,
 }
 
@@ -113,7 +113,7 @@ pub struct RequestBody {
     frames: u32,
     ended: bool,
     broken: bool,
-    /// Whether the client sends the body only after it is told to continue.
+    /// True if the client may wait for `100 Continue` before it sends the body.
     is_asked_for: bool,
 }
 
@@ -125,12 +125,12 @@ impl RequestBody {
         RequestBody { incoming, memory, held, frames: 0, ended, broken: false, is_asked_for }
     }
 
-    /// Holds memory for the request's headers, until its answer is written.
+    /// Reserves memory for the request's headers until the answer is written.
     pub(super) fn hold_head(&mut self, bytes: u64) -> Result<(), Failure> {
         if self.held.grow(bytes) { Ok(()) } else { Err(no_memory(&self.memory)) }
     }
 
-    /// Returns the memory of the request's headers.
+    /// Returns the reservation for the request's headers.
     pub(super) fn into_held(self) -> MemoryReservation {
         self.held
     }
@@ -140,8 +140,8 @@ impl RequestBody {
         self.ended
     }
 
-    /// Refuses a body that the head of the request announces as larger than the limit, or for which
-    /// there is no memory. None of it is read then.
+    /// Refuses a body before any of it is read: if the head of the request announces more than the
+    /// limit, or more than there is memory for.
     pub(super) fn check_announced(&self, max_bytes: u64) -> Result<(), Failure> {
         let max_bytes = max_bytes.min(self.memory.largest_request());
         let announced = self.incoming.size_hint().lower();
@@ -154,7 +154,7 @@ impl RequestBody {
         }
     }
 
-    /// Returns the next piece. Fails if it has not arrived by `until`.
+    /// Returns the next frame of the body. Fails if it has not arrived by `until`.
     async fn next_frame(&mut self, until: Instant) -> Result<NextFrame, NoCall> {
         self.frames += 1;
         if self.frames == FRAMES_IN_TURN {
@@ -164,7 +164,7 @@ impl RequestBody {
         let frame = tokio::time::timeout_at(until, self.incoming.frame()).await;
         let frame = frame.map_err(|_| {
             let text = format!(
-                "of its body the client sent less than {BODY_PART_BYTES} bytes in {} s",
+                "the client sent less than {BODY_PART_BYTES} bytes of the body in {} s",
                 BODY_PART_TIMEOUT.as_secs()
             );
             NoCall::Failed(Failure::new(Status::Cancelled, text))
@@ -178,7 +178,8 @@ impl RequestBody {
     ///
     /// # Errors
     ///
-    /// If the body is over the limit, is malformed, finds no memory, or does not arrive in time.
+    /// If the body is over the limit or malformed, if there is no memory for it, or if it does not
+    /// arrive in time.
     pub async fn read(&mut self, max_bytes: u64) -> Result<ReadBody, NoCall> {
         let max_bytes = max_bytes.min(self.memory.largest_request());
         let mut held = self.memory.hold_nothing();

@@ -1,9 +1,9 @@
 //! The timeouts of clients: for the head of a request, for the next request, for taking an answer,
 //! and for closing.
 //!
-//! hyper sets and cancels this timer in every call, and it hardly ever fires. So each timeout is an
-//! entry in a table, and one kernel timer watches the earliest of them. With a timer of the runtime
-//! the engine would wake itself on every call.
+//! hyper sets and cancels a timer in every call, and the timer hardly ever fires. So each timeout
+//! is an entry in a table, and one kernel timer is set for the earliest of them. With a timer of
+//! the runtime the engine would wake itself on every call.
 
 use crate::timer::Timer;
 use hyper::rt::Sleep;
@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The maximum delay of a timeout. It lets many timeouts be handled at once.
+/// The time by which a timeout may be late. It lets many timeouts be handled at once.
 const SLACK: Duration = Duration::from_secs(1);
 
 struct TimerEntry {
@@ -28,8 +28,8 @@ struct TimerEntry {
 #[derive(Default)]
 struct TimerTable {
     entries: Slab<TimerEntry>,
-    /// When the task that handles the timeouts next checks them; `None` if it waits for the first
-    /// entry.
+    /// The time of the next check by the task that handles the timeouts. `None` while that task
+    /// waits for the first entry.
     next_check: Option<Instant>,
     /// Wakes that task when a new entry is due before the next check.
     sooner: Rc<Notify>,
@@ -112,7 +112,7 @@ pub async fn keep_timeouts() -> std::io::Result<()> {
 }
 
 impl TimerTable {
-    /// Completes the entries that are due, and returns when to check again.
+    /// Completes the entries that are due. Returns the time of the next check.
     fn check(&mut self, now: Instant) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         for (_, entry) in self.entries.iter_mut().filter(|(_, entry)| !entry.over) {

@@ -8,7 +8,8 @@ use crate::ids::{ChannelKey, ContainerKey, FunctionId};
 use slab::Slab;
 use std::ops::{Index, IndexMut};
 
-/// A worker that is ready, or was retired and has not left yet. Also a container's caller.
+/// A worker that is ready, or was retired and has not left yet. The caller of a container is stored
+/// as a worker, too.
 #[derive(Debug)]
 struct Worker {
     container: ContainerKey,
@@ -22,7 +23,7 @@ pub struct Members {
     /// The connected containers, in the order in which they connected.
     containers: Vec<ContainerKey>,
     generations: Generations,
-    /// Since when there have been more workers than needed, ns.
+    /// The time since which there have been more workers than needed, in ns.
     surplus_since: Option<u64>,
 }
 
@@ -45,7 +46,7 @@ impl Members {
         &mut self.generations
     }
 
-    /// Notes that there are more workers than needed. Returns since when this has been so, ns.
+    /// Notes that there are more workers than needed. Returns the time when that began, in ns.
     pub fn note_surplus(&mut self, now: u64) -> u64 {
         *self.surplus_since.get_or_insert(now)
     }
@@ -99,19 +100,19 @@ impl Pool {
         key
     }
 
-    /// Whether the pool has this container.
+    /// Returns whether the pool has this container.
     pub fn is_connected(&self, key: ContainerKey) -> bool {
         self.containers.contains(key.index())
     }
 
-    /// Removes a container that has left, and the rest of its workers.
+    /// Removes a container that has left, and its remaining workers.
     pub fn disconnect(&mut self, key: ContainerKey) {
         self.workers.retain(|_, worker| worker.container != key);
         let Some(container) = self.containers.try_remove(key.index()) else { return };
         self.members_mut(container.function()).containers.retain(|other| *other != key);
     }
 
-    /// Adds a worker of this container, which is ready.
+    /// Adds a ready worker to this container.
     pub fn add_worker(&mut self, container: ContainerKey) -> ChannelKey {
         let worker = Worker { container, open: OpenCalls::default(), invokes: Invokes::default() };
         let channel = ChannelKey::at_index(self.workers.insert(worker));
@@ -119,7 +120,7 @@ impl Pool {
         channel
     }
 
-    /// Adds the caller of this container, which is ready. It runs no calls.
+    /// Adds the caller of this container, which is ready. A caller runs no calls.
     pub fn add_caller(&mut self, container: ContainerKey) -> ChannelKey {
         let caller = Worker { container, open: OpenCalls::default(), invokes: Invokes::default() };
         let channel = ChannelKey::at_index(self.workers.insert(caller));
@@ -169,8 +170,8 @@ impl Pool {
         self[key].workers.ready().iter().map(|channel| self.open(*channel))
     }
 
-    /// The counters that include a call on this worker, for a transition of the call. `function`
-    /// has those of the call's function.
+    /// Returns the counters that a transition of a call on this worker changes. `function` has the
+    /// counters of the call's function.
     #[inline]
     pub fn loads<'a>(
         &'a mut self,
@@ -192,7 +193,7 @@ impl Pool {
         self.workers.iter().map(|(at, worker)| (ChannelKey::at_index(at), &worker.open))
     }
 
-    /// How many containers and workers there are.
+    /// Returns the numbers of containers and of workers.
     pub fn count(&self) -> (usize, usize) {
         (self.containers.len(), self.workers.len())
     }
@@ -200,7 +201,7 @@ impl Pool {
 
 /// # Panics
 ///
-/// If the pool has no such container.
+/// If the pool has no container with this key.
 impl Index<ContainerKey> for Pool {
     type Output = Container;
 

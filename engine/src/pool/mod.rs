@@ -1,5 +1,5 @@
-//! Containers and workers, as the scheduler sees them. This folder does no I/O, and takes the time
-//! as an argument.
+//! Containers and workers, as the scheduler sees them. This code does no I/O, and its functions
+//! take the time as an argument.
 
 mod containers;
 mod edges;

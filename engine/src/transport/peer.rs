@@ -12,7 +12,7 @@ const SO_PEERPIDFD: i32 = 77;
 pub(super) struct Peer {
     pub(super) pid: i32,
     pub(super) uid: u32,
-    /// Readable when the process has died.
+    /// The descriptor of the process. It is readable when the process has died.
     pub(super) pidfd: OwnedFd,
 }
 
@@ -27,7 +27,7 @@ impl Peer {
 fn pidfd_of(socket: &impl AsFd) -> io::Result<OwnedFd> {
     let mut fd: i32 = -1;
     let mut len = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: `fd` is as long as `len` says; the kernel writes a descriptor to it or fails.
+    // SAFETY: `fd` has `len` bytes. The kernel writes a descriptor to it or fails.
     let result = unsafe {
         let value = std::ptr::from_mut(&mut fd).cast();
         libc::getsockopt(
@@ -41,7 +41,7 @@ fn pidfd_of(socket: &impl AsFd) -> io::Result<OwnedFd> {
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call succeeded, so this is a new descriptor that nothing else knows.
+    // SAFETY: the call succeeded, so `fd` is a new descriptor that nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -52,7 +52,7 @@ pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: as above: a new descriptor that nothing else knows.
+    // SAFETY: the call succeeded, so `fd` is a new descriptor that nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Outbound {
 pub(super) struct LoopChannel {
     pub(super) session: Arc<Session>,
     pub(super) epoll: Epoll,
-    /// Covers only the channels, see [`super::EventLoop::message_fd`].
+    /// Watches only the channels, see [`super::EventLoop::message_fd`].
     pub(super) messages: Epoll,
     /// The state of direct calls. `None` over named pipes, or before version 4 of the protocol.
     pub(super) direct: Option<LoopDirect>,
@@ -55,12 +55,14 @@ impl LoopChannel {
         }
     }
 
-    /// The state of the calls. If both are locked, [`LoopChannel::outbound`] is locked first.
+    /// Locks the state of the calls. A thread that also locks [`LoopChannel::outbound`] locks that
+    /// first.
     pub(super) fn core(&self) -> MutexGuard<'_, WorkerCore> {
         lock(&self.core)
     }
 
-    /// Locks the writing end. Messages that are sent while it is held are sent in that order.
+    /// Locks the writing end. While a thread holds the lock, no other thread sends a message
+    /// between its messages.
     pub(super) fn outbound(&self) -> MutexGuard<'_, Outbound> {
         lock(&self.outbound)
     }

@@ -26,7 +26,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A call that runs in the host's event loop. Its input is reached through [`Input`], and the
 /// operations of its handler through [`RunningCall`], from any thread.
 ///
-/// The answer is sent at once. Answers to calls that are still under way are dropped.
+/// The answer is sent at once. After that, the answers to calls that the handler still has under
+/// way are dropped.
 pub struct LoopRequest {
     input: Input,
     id: CallNumber,
@@ -34,7 +35,8 @@ pub struct LoopRequest {
     direct: Option<CameBy>,
     began_at: u64,
     /// Set under the lock of the writing end, and checked under it before a call is sent. So no
-    /// message of a request follows its answer, which the engine would take for a broken rule.
+    /// message of a request follows its answer. The engine would treat such a message as a
+    /// violation of the protocol.
     answered: AtomicBool,
     cancelled: Arc<CancelFlag>,
     channel: Arc<LoopChannel>,
@@ -43,7 +45,7 @@ pub struct LoopRequest {
 /// The direct channel by which a request came.
 struct CameBy {
     lent: Arc<LoopLent>,
-    /// When it was sent, in ns of the monotonic clock.
+    /// The time when the request was sent, in ns of the monotonic clock.
     sent_at: u64,
 }
 
@@ -132,8 +134,8 @@ impl LoopRequest {
         let pending = core.pending_of(self.id);
         core.answered(self.id);
         drop(core);
-        // The engine does not see this answer, so it is told which calls are no longer wanted.
-        // While one of them was under way, the slot was lent.
+        // The engine does not see this answer, so it is told which calls are no longer wanted. The
+        // slot of the lease was lent while one of these calls was under way.
         let has_slot = pending.is_empty();
         for call in pending {
             self.channel.put(&mut outbound, CancelInvoke { call, sent_at: ended_at }.write())?;
@@ -143,8 +145,8 @@ impl LoopRequest {
         self.answer_directly((direct, came_by), &message, ended_at, has_slot)
     }
 
-    /// Sends the answer to the caller, and counts the call. `has_slot` says that no call through
-    /// the engine was under way, for which the request's slot would have been lent.
+    /// Sends the answer to the caller, and counts the call. `has_slot` is true if the handler had
+    /// no call through the engine under way. Such a call lends the slot of the lease.
     fn answer_directly(
         &self,
         (direct, came_by): (&LoopDirect, &CameBy),
@@ -169,7 +171,7 @@ impl LoopRequest {
             self.channel.send(Resume { call: lent.lease }.write())?;
         }
         if lent.file.has_ended() {
-            // The loop must run, to end the lease.
+            // The loop must run in order to end the lease.
             direct.timer.wake_now();
         }
         Ok(())
@@ -181,7 +183,8 @@ impl RunningCall for LoopRequest {
         Some(self.id())
     }
 
-    /// For a request from the engine, this is what [`super::EventLoop::next`] has seen so far.
+    /// For a request from the engine, returns the reason that [`super::EventLoop::next`] has
+    /// received so far.
     fn cancel_reason(&self) -> Option<CancelReason> {
         match (&self.direct, self.input.direct) {
             (Some(came_by), Some(input)) => direct_reason(&came_by.lent.file, input.deadline.get()),
@@ -189,7 +192,7 @@ impl RunningCall for LoopRequest {
         }
     }
 
-    /// An [`super::Event::Answer`] with this tag follows.
+    /// Starts a call. Its answer comes later, as an [`super::Event::Answer`] with this tag.
     fn start_call(
         &self,
         tag: u64,
@@ -260,7 +263,7 @@ impl RunningCall for LoopRequest {
 }
 
 impl Drop for LoopRequest {
-    /// Fails a request that is dropped unanswered, so that its caller does not wait in vain.
+    /// Fails a request that is dropped unanswered, so that its caller does not wait for ever.
     fn drop(&mut self) {
         if !self.answered.load(Ordering::Acquire) && !is_forked() {
             let failure = match self.cancel_reason() {

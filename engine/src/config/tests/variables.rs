@@ -1,4 +1,4 @@
-//! Variables, `--set` and `env_file`.
+//! Tests variables, `--set` and `env_file`.
 
 use super::*;
 
@@ -66,14 +66,14 @@ fn a_mistake_in_a_setting_names_the_setting() {
 }
 
 #[test]
-fn a_variable_that_is_not_set_is_a_mistake_at_its_place() {
+fn an_unset_variable_is_a_mistake_with_its_line_and_column() {
     let shown = messages("[functions.Foo]\ncommand = [\"./foo\"]\ntimeout = \"${UNSET}\"\n");
     let [message] = shown.as_slice() else { panic!("{shown:?}") };
     assert!(message.starts_with("3:11: the environment variable UNSET is not set"), "{message}");
 }
 
 #[test]
-fn files_of_variables_come_before_what_tables_say() {
+fn variables_in_env_override_those_of_env_file() {
     let fixture = Fixture::new();
     let file = |name: &str, text: &str| {
         fs::write(fixture.directory.path().join(name), text).unwrap();
@@ -96,7 +96,7 @@ fn files_of_variables_come_before_what_tables_say() {
 }
 
 #[test]
-fn the_value_of_a_variable_is_no_reason_for_a_warning() {
+fn the_value_of_a_variable_causes_no_warning() {
     let fixture = Fixture::new();
     let text =
         "[functions.Foo]\ncommand = [\"./foo\", \"${TRICKY}\"]\nenv = { A = \"${TRICKY}\" }\n";
@@ -106,7 +106,7 @@ fn the_value_of_a_variable_is_no_reason_for_a_warning() {
 }
 
 #[test]
-fn a_mistake_in_the_value_of_a_variable_shows_the_variable() {
+fn a_mistake_in_the_value_of_a_variable_does_not_show_the_value() {
     let fixture = Fixture::new();
     for key in [
         "timeout = \"${PASSWORD}\"",
@@ -137,7 +137,7 @@ fn a_mistake_in_the_value_of_a_variable_shows_the_variable() {
 }
 
 #[test]
-fn a_mistake_in_a_file_of_variables_shows_nothing_of_it() {
+fn a_mistake_in_an_env_file_shows_no_values() {
     let fixture = Fixture::new();
     for (text, expected) in [
         ("A=1\nsecret words\n", "variable 2, the variable after A, is not of the form NAME=value"),
