@@ -1,4 +1,4 @@
-# What a contributor does, one target for each thing. `make` lists them.
+# One target for each task of a contributor. `make` lists them.
 
 PREFIX ?= /usr/local
 DESTDIR ?=

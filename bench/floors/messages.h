@@ -1,5 +1,6 @@
 /*
- * What the floors over FIFOs share: the FIFOs, the process that asks and the one that answers.
+ * The code that the floors over FIFOs share: the FIFOs, the process that sends requests, and the
+ * process that answers them.
  */
 #ifndef NIGHTCORE_BENCH_MESSAGES_H
 #define NIGHTCORE_BENCH_MESSAGES_H
@@ -12,7 +13,7 @@
 
 /* One message of the smallest measured call: a 64-byte header and 16 bytes of payload. */
 #define MESSAGE_BYTES 80
-/* What a worker reads at most at once: the largest message there is. */
+/* The maximum that a worker reads at once: the size of the largest message. */
 #define READ_BYTES 1024
 
 /*
@@ -49,7 +50,7 @@ static struct fifo open_fifo(long pipe_bytes) {
     if (mkfifo(path, 0600) != 0) {
         error = errno;
     } else {
-        /* Non-blocking, or the open would wait for a writer. */
+        /* This open does not block. Otherwise it would wait for a writer. */
         fifo.reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         fifo.writer = fifo.reader < 0 ? -1 : open(path, O_WRONLY | O_CLOEXEC);
         if (fifo.writer < 0)
@@ -100,7 +101,7 @@ static uint64_t round_trip_ns(int reader, int writer, uint64_t number) {
     return end - start;
 }
 
-/* Times the round trips and prints what they took. */
+/* Times the round trips and prints their times. */
 static void measure(const struct options *options, int reader, int writer) {
     size_t count = (size_t)options->iterations;
     uint64_t *samples = make_samples(count);

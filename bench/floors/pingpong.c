@@ -1,5 +1,5 @@
 /*
- * Floor: a round trip A -> B -> A over two FIFOs, both ends blocking, one write and one read each
+ * A floor: a round trip A -> B -> A over two FIFOs, both ends blocking, one write and one read each
  * way.
  *
  * No call through a coordinator can be faster; it shows what one sleeping reader costs on this

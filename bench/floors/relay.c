@@ -1,5 +1,5 @@
 /*
- * Floor: a round trip A -> E -> B -> E -> A over four FIFOs, the way of an internal call without
+ * A floor: a round trip A -> E -> B -> E -> A over four FIFOs, the way of an internal call without
  * its work.
  *
  * A (the caller) and B (the called function) block in their reads. E (the engine) sleeps in an
@@ -9,7 +9,7 @@
 
 #include <sys/epoll.h>
 
-/* What the engine reads at most at once from a channel. */
+/* The maximum that the engine reads at once from a channel. */
 #define RELAY_READ_BYTES 4096
 #define MAX_EVENTS 16
 
