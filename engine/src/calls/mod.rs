@@ -1,5 +1,5 @@
-//! Calls: the state of each, the caller that waits for it, and the calls below it. This folder does
-//! no I/O, and takes the time as an argument.
+//! Calls: the state of each, the caller that waits for it, and the calls below it. This code does
+//! no I/O, and its functions take the time as an argument.
 
 mod call;
 mod deadlines;

@@ -35,7 +35,7 @@ const MAX_CONNECTIONS: i64 = 10_000;
 /// The maximum duration, so that a run that is forgotten ends by itself.
 const MAX_DURATION: Duration = Duration::from_secs(600);
 
-/// What the user must know to read the numbers.
+/// The explanation of the numbers for the user.
 const READING: &str = "\
 Calls are due at the rate asked for, at random times (a Poisson process, the same in every run),
 whatever becomes of those before. A call's latency counts from when it was due to the end of its

@@ -46,9 +46,9 @@ pub struct Function {
     pub concurrency: Concurrency,
     /// How many of its calls may run while handlers compute.
     pub cores: Cores,
-    /// Which of its calls would end too late.
+    /// Recognizes the calls that would end too late.
     pub lateness: Lateness,
-    /// Which inputs crash its containers.
+    /// Recognizes the inputs that crash its containers.
     pub quarantine: Quarantine,
     /// How many of its calls may be sent again.
     retry_budget: RetryBudget,

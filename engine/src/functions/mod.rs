@@ -1,5 +1,5 @@
-//! Functions: their queues, their slots, and which calls they admit. This folder does no I/O, and
-//! takes the time as an argument.
+//! Functions: their queues, their slots, and which calls they admit. This code does no I/O, and its
+//! functions take the time as an argument.
 
 pub mod admission;
 pub mod concurrency;

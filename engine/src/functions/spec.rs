@@ -67,8 +67,9 @@ impl Spec {
         })
     }
 
-    /// What callers are told of the reason why it cannot be called. The reason itself may name
-    /// programs and paths of this machine. Only `nightcore ps` and the engine's output show it.
+    /// Returns the text for callers about the reason why the function cannot be called. The reason
+    /// itself may name programs and paths of this machine. Only `nightcore ps` and the engine's
+    /// output show it.
     pub fn told_reason(&self, reason: &str) -> String {
         if self.exposes_errors {
             return reason.to_owned();

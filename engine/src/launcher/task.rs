@@ -46,7 +46,7 @@ pub enum SupervisorTask {
     },
     /// Log a message for the person who runs the engine.
     Report {
-        /// What happened.
+        /// The text of the report.
         text: String,
     },
     /// Add lines to a function's log.

@@ -90,7 +90,7 @@ pub struct Container {
     pub failed_calls: FailedCalls,
     /// The channel of its process calls, if it makes any.
     pub caller: Option<ChannelKey>,
-    /// Which functions it calls through the engine, and how often.
+    /// The functions that it calls through the engine, and the numbers of these calls.
     pub edges: Edges,
     direct_calls: u64,
 }

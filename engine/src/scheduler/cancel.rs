@@ -8,7 +8,7 @@ use crate::functions::Origin;
 use crate::ids::{CallNumber, ChannelKey};
 use nightcore_runtime::protocol::{CancelReason, Failure, InvokeNumber, Status};
 
-/// What the caller of a cancelled call is told.
+/// The message to the caller of a cancelled call, if there is any.
 enum Tell {
     /// This failure.
     Failure(Failure),

@@ -1,8 +1,8 @@
-//! What ended a dispatched call.
+//! The side that ended a dispatched call.
 
 use crate::functions::Ran;
 
-/// What ended a dispatched call.
+/// The side that ended a dispatched call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndedBy {
     /// Its worker: it answered and is idle. The value says when the handler ran.

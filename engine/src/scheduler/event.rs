@@ -80,7 +80,7 @@ pub struct CallAlone<'a, P> {
     pub input: Option<Fingerprint>,
 }
 
-/// What the engine is told of a direct call whose handler makes another call.
+/// A direct call whose handler makes another call, as its container describes it to the engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Below {
     /// The id of the external call at the top of its tree.
@@ -89,7 +89,7 @@ pub struct Below {
     pub depth: u32,
 }
 
-/// What has become of the process of a container that has left.
+/// The fate of the process of a container that has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessFate {
     /// It has ended.
@@ -157,7 +157,7 @@ pub enum Event<'a, P> {
         function: FunctionId,
         /// The container that ran them.
         container: ContainerKey,
-        /// What the worker that ran them has counted.
+        /// The counts of the worker that ran them.
         counts: &'a DeskCounts,
     },
     /// A container gets no more calls, as another one takes its place.
@@ -225,7 +225,7 @@ pub enum Event<'a, P> {
         container: ContainerKey,
         /// The failure with which its calls end.
         failure: &'a Failure,
-        /// What has become of its process.
+        /// The fate of its process.
         process: ProcessFate,
     },
     /// The process of a container that left earlier has ended.

@@ -1,4 +1,4 @@
-//! Which functions the scheduler must check, and when.
+//! The functions that the scheduler must check, and the times of the checks.
 
 use crate::ids::FunctionId;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ pub(super) fn earliest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Which functions the scheduler must check, and when.
+/// The functions that the scheduler must check, and the times of the checks.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     /// Functions whose limit holds calls back, and the time in ns at which the limit may rise.

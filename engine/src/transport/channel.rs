@@ -72,7 +72,7 @@ pub enum ChannelState {
     Closed,
 }
 
-/// Which channel of which container this is.
+/// The container of a channel, and the channel's slot in it.
 pub(super) struct Place {
     pub(super) container: ContainerKey,
     /// None for a caller.

@@ -20,7 +20,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// What is known about a connected container.
+/// The status of a connected container.
 #[derive(Clone, Debug)]
 pub struct ContainerStatus {
     /// The name of its function.
@@ -66,7 +66,7 @@ pub enum Sending {
     Gone,
 }
 
-/// What follows from a container's control message.
+/// The consequence of a container's control message.
 pub enum ControlOutcome {
     /// Nothing: the message was answered, or the container is no longer connected.
     Nothing,

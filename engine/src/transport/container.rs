@@ -47,7 +47,7 @@ pub struct ContainerLink {
 pub struct NewContainer {
     /// The scheduler's key for it.
     pub(crate) key: ContainerKey,
-    /// Which container it is.
+    /// The identity of the container.
     pub(crate) identity: Identity,
     /// Its process id.
     pub(crate) pid: i32,

@@ -86,7 +86,7 @@ pub struct Process {
     pidfd: Watched,
 }
 
-/// What a container's process did.
+/// An event of a container's process.
 pub enum FromProcess {
     /// It sent a message.
     Message(FromContainer),

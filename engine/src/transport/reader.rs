@@ -36,7 +36,7 @@ enum More {
     InInbox,
 }
 
-/// What came from a worker.
+/// An event on a worker's channel.
 #[derive(Debug)]
 pub enum ReaderEvent {
     /// Bytes came by the pipe: call [`Reader::take`].

@@ -27,7 +27,7 @@ impl LogKey {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// What begins a line about a call.
+    /// Returns the mark that begins a line about a call.
     pub fn mark(&self, call: CallId) -> Vec<u8> {
         [&[LINE_MARK], &self.0[..], &call.digits(), b" "].concat()
     }

@@ -58,7 +58,7 @@ impl CancelWord {
         }
     }
 
-    /// What a word in shared memory says; `None` if it names no call.
+    /// Reads a word in shared memory. Returns `None` if it names no call.
     pub fn unpack(word: u64) -> Option<CancelWord> {
         let reason = match word & DEADLINE_BIT {
             0 => CancelReason::Caller,

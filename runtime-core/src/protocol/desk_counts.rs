@@ -1,4 +1,4 @@
-//! What a worker counts of the direct calls that it runs, which the engine does not see.
+//! The counts of the direct calls that a worker runs. The engine does not see these calls.
 
 use super::status::Status;
 use super::times::BUCKETS;
@@ -22,7 +22,7 @@ impl Segment {
     pub const ALL: [Segment; 3] = [Segment::Woken, Segment::Ran, Segment::Whole];
 }
 
-/// What a worker has counted since it started. All counts wrap around.
+/// The counts of a worker since it started. All counts wrap around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeskCounts {
     /// Direct calls by outcome, in the order of the table of statuses.
@@ -44,7 +44,7 @@ impl Default for DeskCounts {
 }
 
 impl DeskCounts {
-    /// What was counted since `before`.
+    /// Returns the counts since `before`.
     pub fn since(&self, before: &DeskCounts) -> DeskCounts {
         let less = |now: u32, before: u32| now.wrapping_sub(before);
         let less_long = |now: u64, before: u64| now.wrapping_sub(before);

@@ -28,7 +28,7 @@ pub struct DirectCall<'a> {
 }
 
 impl<'a> DirectCall<'a> {
-    /// What a message says to a callee.
+    /// Reads a message to a callee.
     ///
     /// # Errors
     /// If it is no direct call, or a field has no meaning.
@@ -65,7 +65,7 @@ impl<'a> DirectCall<'a> {
     }
 }
 
-/// What a callee can say on a direct channel.
+/// The messages that a callee can send on a direct channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectAnswer<'a> {
     /// Kind 5.
@@ -75,7 +75,7 @@ pub enum DirectAnswer<'a> {
 }
 
 impl<'a> DirectAnswer<'a> {
-    /// What a message says to a caller.
+    /// Reads a message to a caller.
     ///
     /// # Errors
     /// If it is no answer, or a field has no meaning.

@@ -27,7 +27,7 @@ pub struct Failure {
     pub status: Status,
     /// The function that was called; empty where there was none.
     pub function: String,
-    /// What happened, for a person.
+    /// The message for people, which says what happened.
     pub message: String,
     /// The errors of callees that led to it, the nearest first.
     pub cause: Vec<Cause>,

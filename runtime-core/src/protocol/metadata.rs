@@ -148,7 +148,7 @@ impl MetadataBuffer {
         &self.bytes
     }
 
-    /// What has been pushed, to read.
+    /// Returns the pairs that were pushed.
     pub fn as_metadata(&self) -> Metadata<'_> {
         Metadata { bytes: &self.bytes }
     }

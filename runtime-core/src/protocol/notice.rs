@@ -1,6 +1,6 @@
-//! What the engine tells all containers about a function's queue.
+//! The state of a function's queue that the engine shows to all containers.
 
-/// What the board says about the queue of a function.
+/// The state of a function's queue, as the board shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notice {
     /// Calls wait for their turn.

@@ -20,7 +20,7 @@ macro_rules! statuses {
     };
 }
 
-/// What is known of a status.
+/// The properties of a status.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The status.
@@ -118,7 +118,7 @@ impl Status {
         self.row().http
     }
 
-    /// What it says to a person.
+    /// Returns the text of the status for people.
     pub fn title(self) -> &'static str {
         self.row().title
     }

@@ -12,7 +12,7 @@ use super::message::{Message, MessageBuffer};
 use super::payload::WirePayload;
 use std::num::NonZeroU64;
 
-/// What a worker can say to the engine.
+/// The messages that a worker can send to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToEngine<'a> {
     /// Kind 1.
@@ -38,7 +38,7 @@ pub enum ToEngine<'a> {
 }
 
 impl<'a> ToEngine<'a> {
-    /// What a message says to the engine.
+    /// Reads a message to the engine.
     ///
     /// # Errors
     /// If its kind does not come from a worker, or a field has no meaning for its kind.
@@ -246,7 +246,7 @@ pub struct CallFailed<'a> {
     pub times: HandlerTimes,
     /// When the message was sent, in ns of the monotonic clock.
     pub sent_at: u64,
-    /// What happened.
+    /// The failure.
     pub failure: WireFailure<'a>,
 }
 

@@ -14,7 +14,7 @@ use super::payload::WirePayload;
 use super::status::Status;
 use std::num::NonZeroU64;
 
-/// What the engine can say to a worker.
+/// The messages that the engine can send to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToWorker<'a> {
     /// Kind 2.
@@ -36,7 +36,7 @@ pub enum ToWorker<'a> {
 }
 
 impl<'a> ToWorker<'a> {
-    /// What a message says to a worker.
+    /// Reads a message to a worker.
     ///
     /// # Errors
     /// If its kind does not come from the engine, or a field has no meaning for its kind.
@@ -191,7 +191,7 @@ pub struct AnswerFailed<'a> {
     pub function: Option<FunctionId>,
     /// When the message was sent, in ns of the monotonic clock.
     pub sent_at: u64,
-    /// What happened.
+    /// The failure.
     pub failure: WireFailure<'a>,
 }
 

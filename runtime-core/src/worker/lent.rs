@@ -79,7 +79,7 @@ impl Serving {
     }
 }
 
-/// What the thread does next.
+/// The next step of the thread.
 enum Next {
     Run,
     Wait,

@@ -11,7 +11,7 @@ use crate::ipc::ring::{RingReader, RingWriter, Sent};
 use crate::protocol::{Broken, CallNumber, CancelReason, MessageBuffer};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a lease allows at the moment.
+/// The phase of a lease, which says whether its next call may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The next call may begin.

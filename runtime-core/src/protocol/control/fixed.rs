@@ -10,7 +10,7 @@ pub(super) const FIXED_BYTES: usize = 64;
 /// Largest control message.
 pub const MAX_CONTROL_BYTES: usize = FIXED_BYTES + MAX_CONTROL_TEXT_BYTES;
 
-/// What a control message says.
+/// The kind of a control message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(super) enum ControlKind {
@@ -98,7 +98,7 @@ pub(super) struct Control {
     pub status: u32,
     /// Bytes of text that follow.
     pub text_len: u32,
-    /// Which worker slot, request or container.
+    /// The number of a worker slot, a request or a container.
     pub id: u64,
     /// A size, see the kind.
     pub size: u64,
@@ -171,9 +171,9 @@ impl ControlBuffer {
     }
 }
 
-/// What one side can say on the control socket.
+/// The messages that one side can send on the control socket.
 pub trait ReadControl: Sized {
-    /// What a datagram says.
+    /// Reads the message in a datagram.
     ///
     /// # Errors
     /// If it is malformed, or its kind does not come from this side.

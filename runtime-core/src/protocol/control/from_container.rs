@@ -7,7 +7,7 @@ use super::region_dropped::RegionDropped;
 use super::settings::{Mode, Versions};
 use crate::protocol::limits::TOKEN_BYTES;
 
-/// What a container can say on the control socket.
+/// The messages that a container can send on the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromContainer {
     /// Kind 1.

@@ -9,7 +9,7 @@ use super::settings::{Placement, Versions};
 use crate::protocol::ids::{FunctionId, RegionId};
 use crate::protocol::status::Status;
 
-/// What the engine can say on the control socket.
+/// The messages that the engine can send on the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromEngine {
     /// Kind 2. Descriptors: the container's base region, the engine's base region.

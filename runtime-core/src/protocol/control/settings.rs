@@ -1,5 +1,5 @@
-//! What the control socket's messages agree on: how a container runs its calls, what carries
-//! messages, and where a container finds its engine.
+//! The settings of a container that the control socket's messages name: how it runs its calls,
+//! which kind of channel carries its messages, and where it finds its engine.
 
 use crate::protocol::version::{OLDEST_VERSION, VERSION};
 
@@ -24,7 +24,7 @@ pub enum Mode {
     EventLoop = 1,
 }
 
-/// What carries the messages of a channel.
+/// The kind of a channel: the transport of its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelKind {
     /// Two named pipes.
