@@ -94,7 +94,7 @@ together() {
 if (($# > 0)); then stages=("$@"); fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# What runs in the background does not hear Ctrl-C.
+# Processes in the background do not get Ctrl-C.
 trap 'trap - TERM; kill -TERM 0' INT
 for names in "${stages[@]}"; do
     IFS=+ read -ra group <<<"$names"

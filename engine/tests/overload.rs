@@ -16,7 +16,7 @@ use std::time::Duration;
 const SECOND: u64 = 1000 * MS;
 const WORKERS: u32 = 2;
 const RUN_NS: u64 = 10 * MS;
-/// What it can do in a second.
+/// The number of calls that the function can run in a second.
 const CAPACITY: u64 = WORKERS as u64 * SECOND / RUN_NS;
 const TIMEOUT: Duration = Duration::from_millis(200);
 

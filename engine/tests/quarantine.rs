@@ -20,7 +20,7 @@ const POISON: Body = Body(666);
 /// A thousand inputs that kill nobody.
 const INNOCENT: std::ops::Range<u64> = 1000..2000;
 
-/// What tells `POISON` apart.
+/// Returns the fingerprint of `POISON`.
 fn poison() -> Fingerprint {
     Fingerprint::new(POISON.0)
 }
@@ -381,7 +381,7 @@ fn a_refused_input_may_try_again_after_a_time_and_is_refused_anew_at_the_next_de
     assert_eq!(world.running(), [POISON]);
     world.die_of(POISON, false);
     assert_eq!(world.quarantined, [(poison(), 3), (poison(), 4)]);
-    // One that does well then is as any other.
+    // An input whose call succeeds after the refusal is treated like any other input.
     world.advance(REFUSE_FOR_NS);
     world.call(POISON);
     world.answer(POISON, false);

@@ -296,7 +296,7 @@ fn messages_are_read_and_written_as_the_vectors_say() {
 fn broken_messages_are_refused() {
     for vector in vectors("broken_messages") {
         let wire = bytes(&vector["bytes"]);
-        // What has no side is no message of either.
+        // A vector without a side is not a message of any side.
         let side = vector.get("from").and_then(Value::as_str);
         let broken = match (Message::parse(&wire), side) {
             (Err(_), None) => true,
@@ -523,7 +523,7 @@ fn rings_lie_in_their_file_as_the_vectors_say() {
         assert_eq!(u64::from(word("read")), before["read"].as_u64().unwrap(), "{title}");
         assert_eq!(word("core"), reader.writer_core(), "{title}");
 
-        // Who waits raises a flag, which the other side lowers before it rings.
+        // A side that waits raises a flag. The other side lowers the flag before it rings.
         assert_eq!(word("reader_waits"), 0, "{title}");
         assert!(reader.begin_wait());
         assert_eq!(word("reader_waits"), 1, "{title}");
@@ -541,7 +541,7 @@ fn rings_lie_in_their_file_as_the_vectors_say() {
         assert!(writer.begin_wait());
         assert_eq!(word("writer_waits"), 1, "{title}");
 
-        // What another implementation put there is read as a message.
+        // The bytes that another implementation wrote are read as a message.
         let (expected, _) = Message::parse(&message).unwrap().unwrap();
         let taken = reader.take().unwrap().unwrap();
         assert!(ToEngine::read(&expected).is_ok() || ToWorker::read(&expected).is_ok(), "{title}");

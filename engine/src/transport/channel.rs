@@ -75,7 +75,7 @@ pub enum ChannelState {
 /// The container of a channel, and the channel's slot in it.
 pub(super) struct Place {
     pub(super) container: ContainerKey,
-    /// None for a caller.
+    /// `None` for a caller.
     pub(super) slot: Option<u32>,
     pub(super) mode: Mode,
     /// The version of the protocol that the container speaks.

@@ -20,7 +20,7 @@ thread_local! {
 /// The payload of a message.
 #[derive(Debug)]
 pub struct InlineBytes {
-    /// None if there are no bytes.
+    /// `None` if there are no bytes.
     buffer: Option<InlineBuffer>,
     len: usize,
 }

@@ -68,7 +68,8 @@ fn a_rate_that_rises_tenfold_in_an_instant_is_followed() {
             seen.limit_highest,
             wait_ns / MS
         );
-        // What a queue must be old before anything is done, and a few service times to do it in.
+        // The controller acts when a queue has reached a certain age. Then it needs a few service
+        // times.
         assert!(wait_ns <= 2.0 * MS + 3.0 * service_ns, "mean wait of {wait_ns} ns after the step");
         assert!(world.limit >= 8, "limit {} for tau 8", world.limit);
 

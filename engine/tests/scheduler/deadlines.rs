@@ -70,7 +70,7 @@ fn a_handler_that_waits_for_a_slot_past_its_deadline_is_not_stuck() {
     world.complete_at(second, false);
     assert_eq!(world.ended[&2], Status::Ok);
     world.finish();
-    // One that has its slot, and does not end, is.
+    // A handler that has its slot and does not end is stuck.
     world.external(0);
     let container = world.channels[&world.busy()[0].0].container;
     world.advance(5000 * MS);

@@ -88,7 +88,7 @@ enum Seat {
     Lent,
 }
 
-/// What a lease is, which its worker holds as a call.
+/// A lease, which its worker holds as a call.
 #[derive(Debug)]
 struct Lent {
     caller: ContainerKey,

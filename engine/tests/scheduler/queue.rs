@@ -25,7 +25,7 @@ fn a_function_that_calls_itself_ends_with_max_1() {
         world.invoke(0, 0, true);
         world.all_ready();
     }
-    // One deeper is refused at once, so the caller goes on.
+    // The call one level deeper is refused at once, so its caller goes on.
     let before = world.busy();
     world.invoke(0, 0, true);
     assert_eq!(world.busy(), before);

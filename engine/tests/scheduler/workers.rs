@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Who runs a call alone speaks for it: not another worker, of its container or of another one.
+/// Only the worker that runs a call may send messages about it. Another worker may not, even if it
+/// belongs to the same container.
 #[test]
 fn a_worker_speaks_for_the_calls_that_it_runs_itself() {
     for modes in [THREADS, [Mode::EventLoop; 3]] {

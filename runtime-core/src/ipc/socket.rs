@@ -32,7 +32,7 @@ pub fn connect_to(path: &Path) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 ///
-/// Those of sendmsg. `WouldBlock` if the socket is full and non-blocking.
+/// The errors of sendmsg. `WouldBlock` if the socket is full and non-blocking.
 pub fn send_control(
     fd: BorrowedFd<'_>,
     message: &ControlBuffer,

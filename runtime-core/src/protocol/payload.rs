@@ -88,7 +88,7 @@ impl<'a> WirePayload<'a> {
         }
     }
 
-    /// That this payload has impossible lengths.
+    /// Returns the error that this payload has impossible lengths.
     pub fn broken_lengths(&self) -> Broken {
         Broken::Lengths { metadata: self.metadata_len() as u32, body: self.body_len() }
     }
@@ -113,8 +113,8 @@ impl<'a> InlinePayload<'a> {
 }
 
 impl BlockPayload {
-    /// That this block does not lie in a region that its reader knows. `bytes`: what it takes in
-    /// the region.
+    /// Returns the error that this block does not lie in a region that its reader knows. `bytes` is
+    /// the size of the block in the region.
     pub fn broken(&self, bytes: u64) -> Broken {
         Broken::Block { region: self.region.number(), block: self.block, bytes }
     }

@@ -72,7 +72,7 @@ impl<'a> ToEngine<'a> {
         })
     }
 
-    /// That a message of this kind may not come now.
+    /// Returns the error that a message of this kind may not come now.
     pub fn unexpected(&self) -> Broken {
         Broken::Kind(match self {
             ToEngine::Ready(_) => Kind::Ready,

@@ -67,7 +67,7 @@ pub(super) enum Step {
     Own(Result<Answer, Failure>),
     /// The answer to another call of the request. It was kept for later.
     Other,
-    /// Nothing for the handler.
+    /// The message does not concern the handler.
     Nothing,
     /// The thread must run this call.
     Dispatch(Input),
