@@ -80,7 +80,7 @@ pub enum LoadEnd {
 ///
 /// # Errors
 ///
-/// Whatever the workload fails with, or if no connection can be made any more.
+/// Returns the workload's error, or an error if no connection can be made any more.
 pub fn run(call: &Call, clients: Vec<Client>, workload: &mut impl Workload) -> Result<LoadEnd> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot make an epoll")?;
     let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;

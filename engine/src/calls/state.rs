@@ -172,11 +172,11 @@ pub struct Abandoned<P> {
 /// How long the handler of an abandoned call may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Until the deadline, which has not passed. The grace period begins then.
+    /// The handler may run until the deadline, at which the grace period begins.
     UntilDeadline,
-    /// Until the end of the grace period.
+    /// The handler may run until the grace period ends.
     Grace,
-    /// No longer: its container is replaced.
+    /// The handler may run no longer: its container is replaced.
     Stuck,
 }
 

@@ -55,7 +55,7 @@ impl Membership {
 #[derive(Clone, Copy, Debug)]
 struct Alone {
     call: CallNumber,
-    /// Until when it runs alone, ns.
+    /// The time until which it runs alone, ns.
     until: u64,
 }
 
@@ -82,7 +82,7 @@ pub struct Container {
     dying_until: Option<u64>,
     /// Slots that are kept for its handlers although their calls have ended with their workers.
     kept_slots: u32,
-    /// Until when these slots are kept, ns, unless its process ends before.
+    /// The time until which these slots are kept, ns, unless its process ends before.
     slots_kept_until: Option<u64>,
     /// Whether its workers can make and run direct calls.
     pub is_direct: bool,

@@ -199,7 +199,7 @@ impl<P: Share, R> Scheduler<P, R> {
     /// Lends the slot of a handler that waits for a direct call.
     pub(super) fn lent_slot(&mut self, turn: &mut Turn<'_, P, R>, call: CallNumber) {
         let Some(function) = self.calls.get(call).map(|call| call.function()) else { return };
-        // Unless a slot became free nothing has changed, and `pump` would ask for it without end.
+        // `pump` runs only if a slot became free: it would otherwise ask for this slot without end.
         if self.lend(turn, call) {
             self.pump(turn, function);
         }

@@ -233,7 +233,7 @@ impl<P: Share, R> Scheduler<P, R> {
         let call = self.run_by(channel, id)?;
         if call.answers() == seen && !call.children().is_empty() {
             let function = call.function();
-            // Unless a slot became free, nothing has changed.
+            // Nothing has changed if no slot became free.
             if self.lend(turn, id) {
                 self.pump(turn, function);
             }

@@ -37,7 +37,7 @@ pub struct Poller {
     last_poll: u64,
     /// Counts the events that did not come by a ring.
     other_work: u64,
-    /// Until when handlers are assumed to compute, ns.
+    /// The time until which handlers are assumed to compute, ns.
     computing_until: u64,
 }
 

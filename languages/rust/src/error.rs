@@ -61,7 +61,7 @@ pub struct Cause {
     pub function: String,
     /// The kind of error.
     pub status: Status,
-    /// What happened, in words for people.
+    /// A description of the error, for people.
     pub message: String,
 }
 

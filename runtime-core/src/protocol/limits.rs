@@ -38,8 +38,8 @@ pub const BLOCK_UNIT_BYTES: usize = 4096;
 /// Units of the region that every container gets in each direction: 16 MiB. Address space only:
 /// pages are taken when they are first written.
 pub const BASE_UNITS: u32 = 4096;
-/// What a region has at least that is added when the first one is full, if the budget allows: many
-/// payloads of some kilobytes that are under way at once share one. Address space only, too.
+/// The smallest size of a region that is added when the first one is full, if the budget allows.
+/// Many payloads of some kilobytes that are under way at once share it. Address space only, too.
 pub const REGION_BYTES: u64 = BASE_UNITS as u64 * BLOCK_UNIT_BYTES as u64;
 /// Largest text in a control message: handler names, messages for people.
 pub const MAX_CONTROL_TEXT_BYTES: usize = 16 * 1024;

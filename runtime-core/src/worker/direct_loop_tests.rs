@@ -175,7 +175,7 @@ impl World {
         self.send(dispatch.write().as_bytes());
     }
 
-    /// What the event loop has told the engine since the last call of this method.
+    /// Returns the messages of the event loop to the engine since the last call of this method.
     fn said(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         while let Some(message) = self.from_loop.take().unwrap() {

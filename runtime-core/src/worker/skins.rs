@@ -42,14 +42,14 @@ const CALLEE: &str = "Callee";
 /// The most bytes that the pipe takes without a reader.
 const PIPE_ROOM: usize = 60_000;
 
-/// What a worker did, as its handlers and its engine see it.
+/// The effects of a worker that its handlers and its engine see.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
-    /// What the handlers were told, in order.
+    /// The requests and answers that the handlers received, in order.
     heard: Vec<String>,
-    /// What the engine was told, in order.
+    /// The messages that the engine received, in order.
     said: Vec<String>,
-    /// How many units of the engine's region were not given back.
+    /// The number of units of the engine's region that were not given back.
     units_held: u32,
 }
 

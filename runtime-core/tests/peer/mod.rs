@@ -51,7 +51,7 @@ pub struct Peer {
     blocks: BlockAllocator,
     /// Regions that the worker hands blocks out of.
     theirs: HashMap<u32, Region>,
-    /// What the worker said of itself.
+    /// The worker's hello message.
     pub hello: RawReceived,
     _dir: tempfile::TempDir,
 }
@@ -59,7 +59,7 @@ pub struct Peer {
 /// A message from the worker with its payload.
 #[derive(Debug)]
 pub struct Said {
-    /// What it says.
+    /// The kind of the message.
     pub kind: Kind,
     /// Its header.
     pub header: RawHeader,
@@ -120,7 +120,7 @@ fn admit(mut command: Command) -> (Child, OwnedFd, RawReceived, tempfile::TempDi
     (child, control, hello, dir)
 }
 
-/// What a worker that was refused did: its exit code and what it said.
+/// Refuses a worker with this text. Returns its exit code and its standard error.
 #[allow(dead_code)] // Not every test refuses.
 pub fn refuse(command: Command, text: &str) -> (i32, String) {
     let (child, control, _, _dir) = admit(command);

@@ -13,9 +13,9 @@ class Cause(NamedTuple):
     function: str
     """The function that failed."""
     status: str
-    """How, such as ``"NOT_FOUND"``."""
+    """The name of its status, such as ``"NOT_FOUND"``."""
     message: str
-    """What happened, for a person."""
+    """A description of the error, for people."""
 
 
 class Error(Exception):
@@ -33,7 +33,7 @@ class Error(Exception):
     function: str = ""
     """The function that was called; empty if the error is the library's own."""
     message: str = ""
-    """What happened, for a person."""
+    """A description of the error, for people."""
     causes: tuple[Cause, ...] = ()
     """The errors of functions beneath that led to it, the nearest first."""
 
