@@ -21,7 +21,7 @@ struct Server {
     running: Vec<(ChannelKey, CallNumber)>,
     /// Processor time that its processes have used, ns.
     used_ns: u64,
-    /// Which part of its time a handler computes.
+    /// The fraction of its time that a handler computes.
     share: f64,
 }
 

@@ -24,7 +24,7 @@ struct World {
     asked: VecDeque<ContainerKey>,
     /// Calls of the caller that run, and of the callee, in the order in which they were sent.
     open: HashMap<u32, Vec<(ChannelKey, CallNumber, u64)>>,
-    /// What the callers were told, by tag, and by the external calls.
+    /// The results that internal callers received, by tag, and those of external calls.
     told: Vec<(u64, Status)>,
     answered: Vec<Status>,
     next_tag: u64,

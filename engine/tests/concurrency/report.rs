@@ -1,4 +1,4 @@
-//! What the controller reports, and how many workers it asks for.
+//! Tests of the controller's reports, and of the number of workers that it asks for.
 
 use super::*;
 

@@ -228,11 +228,11 @@ struct World {
     invoked: u64,
     max: [u32; 3],
     modes: [Option<Mode>; 3],
-    /// What callers read of each function.
+    /// The notice of each function, which callers read.
     board: [Notice; 3],
     /// Whether containers can be lent to.
     is_direct: bool,
-    /// What has happened to threads, and to event loops.
+    /// How often each rare event has happened to threads, and to event loops.
     threads: Reached,
     loops: Reached,
 }

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, every call ends once and every counter is right.
+//! Events in random order: every call ends once, and every counter is right.
 
 use super::*;
 use crate::steps::{cases, cases_with_leases};

@@ -97,7 +97,7 @@ pub(super) fn harms() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a world is like, and what happens in it.
+/// The configuration of a world, and the steps that happen in it.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     steps: Vec<Step>,

@@ -1,4 +1,4 @@
-//! What tests of the scheduler on a simulated clock have in common.
+//! Code that the tests of the scheduler on a simulated clock share.
 
 #![allow(dead_code)] // Each test uses a part of it.
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub const MS: u64 = 1_000_000;
 
-/// What a call carries: an input, by its name.
+/// The body of a call: the number of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Body(pub u64);
 
@@ -115,7 +115,7 @@ impl<R> Driven<R> {
         self.actions.pop_front()
     }
 
-    /// What is still to be done, in its order.
+    /// Returns the actions that are still to be done, in order.
     pub fn pending(&self) -> impl Iterator<Item = &Action<Body, R>> {
         self.actions.iter()
     }
