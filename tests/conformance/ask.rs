@@ -4,7 +4,7 @@ use harness::wait::find_within;
 use harness::{Connection, Engine, Response};
 use std::time::Duration;
 
-/// What a case that goes wrong says.
+/// The difference that makes a case fail.
 #[derive(Debug)]
 pub struct Wrong {
     pub asked: String,
@@ -136,7 +136,7 @@ impl Ask<'_> {
         self
     }
 
-    /// Sends it; the answer is for who reads the connection.
+    /// Sends the request. The caller reads the answer from the connection.
     pub fn send(&self) -> Result<Connection, Wrong> {
         let metadata: Vec<(&str, &str)> =
             self.metadata.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -147,7 +147,7 @@ impl Ask<'_> {
         sent.map_err(|error| self.wrong("a connection".into(), error.to_string()))
     }
 
-    /// Whatever it is answered with.
+    /// Sends the request and returns its answer, of any status.
     pub fn response(&self) -> Result<Response, Wrong> {
         let response = self.send()?.receive();
         response.map_err(|error| self.wrong("an answer".into(), error.to_string()))

@@ -48,10 +48,10 @@ pub fn route(language: &Language) -> String {
     format!("/my%20app/{}", language.name)
 }
 
-/// What an app is told of a request, or the status that its client's mistake is answered with.
+/// The path and the query that an app receives, or the status that answers a client's mistake.
 type AppRequest = Result<(&'static str, &'static str), u16>;
 
-/// Targets behind what leads to an app, with the path and the query that it is told.
+/// Targets, without the prefix that leads to an app, and the expected request of each.
 const TARGETS: &[(&str, AppRequest)] = &[
     ("", Ok(("/", ""))),
     ("/a/b?x=1&y=%20", Ok(("/a/b", "x=1&y=%20"))),
@@ -70,9 +70,9 @@ const TARGETS: &[(&str, AppRequest)] = &[
 struct Mistake {
     /// The function that is called; none for the language's own.
     target: Option<&'static str>,
-    /// What the call is made of, as SPEC.md says of `mistake`.
+    /// The parts of the call, as SPEC.md defines them for `mistake`.
     pairs: &'static [(&'static str, &'static str)],
-    /// What it meets in every language.
+    /// The error that it causes in every language.
     error: &'static str,
     /// Languages that cannot make it: C has no negative timeout, and C and C++ say by 0 that there
     /// is none. In Go a timeout is the context's, which has ended then.

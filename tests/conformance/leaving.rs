@@ -39,7 +39,7 @@ impl Printed {
                 self.reader = File::open(&self.log).ok().map(BufReader::new);
             }
             let reader = self.reader.as_mut()?;
-            // What was read of a line that is not whole yet stays.
+            // `line` keeps the beginning of a line that is not complete yet.
             while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
                 // TIME PID CALL LINE
                 let rest =

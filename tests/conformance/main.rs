@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let mut failures: Failures = Vec::new();
     let mut count = 0;
     for (at, channel) in options.channels.iter().enumerate() {
-        // What two languages say to each other does not depend on how the bytes go.
+        // Calls between two languages do not depend on the channel that carries the bytes.
         let pairs = if at == 0 { options.pairs.as_slice() } else { &[] };
         if options.cases.is_empty() && pairs.is_empty() {
             continue;
@@ -251,7 +251,7 @@ fn through_all(engine: &Engine, players: &[Player], failures: &mut Failures) {
     );
 }
 
-/// Who notices how soon that a client has left, as the last of a chain.
+/// Measures how soon each function, as the last of a chain, notices that a client has left.
 fn by_last(engine: &Engine, players: &[Player], failures: &mut Failures) -> usize {
     let ready: Vec<&Player> = players.iter().filter(|player| player.out.is_none()).collect();
     let there: Vec<&str> = ready.iter().map(|player| player.language.function).collect();

@@ -1,4 +1,4 @@
-//! What is to be run.
+//! The options of a run.
 
 use crate::cases::{CASES, Case};
 use crate::languages::{LANGUAGES, Language};
@@ -10,14 +10,14 @@ const USAGE: &str = "usage: tests/conformance/run.sh [--languages NAME,...] [--c
 `pairs` among the cases stands for every pair of caller and callee, over the first channel.
 Without --channel it runs over ring and fifo";
 
-/// What carries the messages of a channel.
+/// The kinds of channels.
 const CHANNELS: [&str; 3] = ["ring", "fifo", RINGS_ONLY];
-/// How many of them are run over if the command line does not say.
+/// Without `--channel`, the cases run over this many of them, from the first.
 const USUAL_CHANNELS: usize = 2;
 
-/// What is to be run.
+/// The cases to run, and the languages and channels to run them with.
 pub struct Options {
-    /// Over each of them in turn.
+    /// The cases run over each of them in turn.
     pub channels: Vec<&'static str>,
     pub languages: Vec<&'static Language>,
     pub cases: Vec<&'static Case>,

@@ -1,4 +1,4 @@
-//! What every language is held to when it calls every other.
+//! Cases that must hold between every language and every other that it calls.
 
 use crate::ask::{Detail, On, Outcome};
 use crate::cases::LENGTHS;

@@ -23,7 +23,7 @@ struct open_request {
     /* When its work ends, in ns; 0 while it waits for an answer. */
     uint64_t until;
     unsigned long us;
-    /* What is to be called after the work: the name, and its body. NULL: it answers. */
+    /* The function to call after the work, and its body. If name is NULL, the handler answers. */
     char *text, *name, *rest;
 };
 

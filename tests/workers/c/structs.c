@@ -22,7 +22,7 @@
 #define TOO_LARGE 4097
 #define TIMEOUT_NS 5000000000u
 #define TAG 7
-/* What memory has that the library is not to read, or has not written. */
+/* The byte that fills memory which the library must not read, or has not written. */
 #define UNKNOWN 0xff
 
 /* The end of the fields that both versions have. */
@@ -61,7 +61,7 @@ static _Noreturn void die(int line, const char *what) {
         if (!(condition)) die(__LINE__, #condition);                                               \
     } while (0)
 
-/* What a function answers. */
+/* The answer of a function. */
 struct report {
     char text[2048];
 };
@@ -97,7 +97,7 @@ static nc_call_options *options_of(size_t size) {
     return (nc_call_options *)(void *)options;
 }
 
-/* What Seen answers if its caller's options have arrived. */
+/* The answer of Seen if its caller's options have arrived. */
 static const char arrived[] = "kind is test, in time";
 
 static int32_t seen(nc_request *req, void *user) {
@@ -267,7 +267,7 @@ static int32_t threads(nc_request *req, void *user) {
 
 /* The event loop. */
 
-/* What `later` is in the events: its place is behind the fields that both versions know. */
+/* The value of `later` in the events. Its place is behind the fields that both versions know. */
 static uint64_t later;
 
 /*

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define WORK_FUNCTIONS 3
-/* What a report takes at most. */
+/* The maximum size of a report. */
 #define REPORT_BYTES (WORK_FUNCTIONS * 32 * 48)
 
 extern const char *const WORK_NAMES[WORK_FUNCTIONS];

@@ -13,7 +13,7 @@
 
 /* A copy of the body, ended by a zero. To be freed. */
 char *body_text(const nc_request *req);
-/* What stands before the first newline is cut off and returned; *rest is what follows it. */
+/* Ends the text at its first newline and returns it; *rest is the text after the newline. */
 char *first_line(char *text, char **rest);
 nc_bytes bytes_of(const char *text);
 /* Answers with a text made as by printf. */

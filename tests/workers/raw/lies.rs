@@ -1,5 +1,5 @@
-//! What a worker can do wrong, with any channel, when it gets its first call. The name of its
-//! function says what.
+//! Mistakes that a worker can make, with any channel, when it gets its first call. The name of its
+//! function selects the mistake.
 
 use crate::channel::Channel;
 use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage};
@@ -120,7 +120,7 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
             }
         }
         "TalksForEver" => loop {
-            // Which means nothing, and is allowed.
+            // The message means nothing, and the engine allows it.
             channel.send(RawMessage::new(RawHeader::new(Kind::Cancel, 1), b"", &[]).as_bytes());
         },
         "GarblesItsSocket" => drop(send(control.as_raw_fd(), &[0xa5; 200], MsgFlags::MSG_NOSIGNAL)),

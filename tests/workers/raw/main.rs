@@ -52,7 +52,7 @@ fn greet_as(mode: u16, version: u16) -> Result<(OwnedFd, RawReceived)> {
 }
 
 fn answer_with_garbage() -> Result<()> {
-    // Which has named pipes only.
+    // Version 1 of the protocol has named pipes only.
     let (connection, _) = greet(1)?;
     let created = raw::receive(connection.as_fd())?.ok_or("the engine made no worker")?;
     let [reader, writer] =

@@ -1,5 +1,5 @@
-//! What a worker can do wrong with its ring. The name of its function says what it does at its
-//! first call.
+//! Mistakes that a worker can make with its ring. The name of its function selects the one that it
+//! makes at its first call.
 
 use crate::raw::{Kind, RawHeader, RawMessage};
 use crate::ring::{LINE, LINES, Ring};

@@ -149,7 +149,7 @@ static int32_t wait_for_cancel(nc_request *req) {
 
 // Calls.
 
-// What `call` and its kin ask of another function: to be freed.
+// The call that `call` and its kin make to another function. `asked_free` frees it.
 typedef struct {
     char *target;
     char *to;
@@ -422,7 +422,7 @@ static int32_t relay_status(nc_request *req) {
     return rc;
 }
 
-// What a request says about itself.
+// Properties of a request.
 
 static int32_t origin(nc_request *req) {
     if (!nc_request_is_internal(req)) return reply_text(req, "external");
