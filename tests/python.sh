@@ -33,8 +33,8 @@ mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.py' 
 "$venv/bin/ruff" check --quiet --config languages/python/pyproject.toml "${sources[@]}"
 (cd languages/python && "$venv/bin/mypy" src tests &&
     "$venv/bin/mypy" ../../examples/hello/python/hello.py)
-# What users of pyright see: the package, and a program that uses all of it. Every public type is
-# known.
+# Pyright checks, as its users see them, the package and a program that uses all of it. Every public
+# type is known.
 (cd languages/python && "$venv/bin/pyright" --warnings --pythonpath "$venv/bin/python")
 # It takes the first Python of the path.
 PATH=$venv/bin:$PATH "$venv/bin/pyright" --ignoreexternal --verifytypes nightcore \

@@ -1,9 +1,9 @@
-//! Which file of a crate imports which other one.
+//! The imports between the files of a crate.
 //!
 //! A path imports the file of its longest prefix that is a module. So `crate::gateway::stop::Stop`
 //! imports `gateway/stop.rs`, and `crate::gateway::Stop`, which a `pub use` makes possible, imports
-//! `gateway/mod.rs`. A declaration (`mod stop;`) is no import. What is compiled for tests only does
-//! not count.
+//! `gateway/mod.rs`. A declaration (`mod stop;`) is no import. Code that is compiled for tests only
+//! does not count.
 
 use crate::source::{File, ModulePath, Source, is_for_tests, name};
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -78,7 +78,7 @@ fn inline_modules(
 fn paths(file: &File, modules: &HashMap<ModulePath, usize>) -> Vec<(usize, usize)> {
     let mut reader = Reader { module: file.module.clone(), uses: Vec::new(), others: Vec::new() };
     reader.visit_file(&file.syntax);
-    // What `use` brings into the scope of each module, where that is a module: its own name there.
+    // For each module: the modules that `use` brings into its scope, by their names in it.
     let mut scopes: HashMap<ModulePath, HashMap<String, ModulePath>> = HashMap::new();
     // A `use` may begin with what another one, further down, brings in.
     loop {
@@ -300,7 +300,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    // Who may see something is no import.
+    // A path that restricts visibility, as in `pub(in path)`, is no import.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 }
 

@@ -1,7 +1,7 @@
-//! What the rooms of the engine's core know of each other and of the other rooms, held by imports.
+//! Rules for the imports of the rooms of the engine's core.
 //!
-//! `walls.sh` says the same of the text of the code; a name can be written in more ways than a
-//! pattern finds.
+//! `walls.sh` checks the same rules in the text of the code, but a name can be written in more ways
+//! than a pattern finds.
 
 use crate::imports::Imports;
 use crate::source::Source;

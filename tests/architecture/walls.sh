@@ -1,6 +1,7 @@
 #!/bin/bash
-# Who may know whom, as ARCHITECTURE.md says it. The Rust test in this folder holds the rules that
-# take a parser: circles of imports, and the size of files and functions.
+# Checks which parts of the code may know which others, as ARCHITECTURE.md says. The Rust test in
+# this folder checks the rules that need a parser: cycles of imports, and the size of files and
+# functions.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -32,7 +32,7 @@ END
     [[ $(wc -c <"$work/answer") == $((19 + 65536 + 7)) ]] ||
         fail "a large hello in $language has the wrong length"
     end_engine
-    # What a sanitizer finds is printed by the function, and the engine shows it.
+    # The function prints a sanitizer's reports, and the engine shows them.
     if grep -E 'Sanitizer|runtime error' "$work/log"; then
         fail "a sanitizer has something to say about hello in $language"
     fi

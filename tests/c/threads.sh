@@ -45,7 +45,7 @@ for channel in ring fifo; do
     printf '[functions.%s]\ncommand = ["%s"]\n' Echo ./loop Race ./threads \
         >>"$work/nightcore.toml"
     start_engine "$target/debug/nightcore" "$work/nightcore.toml"
-    # What is found is printed by the function, which ends with it, and the engine shows it.
+    # The function prints the first report and ends. The engine shows the report.
     look() {
         if grep -A 40 'ThreadSanitizer' "$work/log"; then
             fail "ThreadSanitizer has something to say over $channel"

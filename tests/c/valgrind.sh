@@ -43,7 +43,7 @@ for channel in ring fifo; do
     grep -q '^FUNCTION_FAILED' "$work/answer" ||
         fail "TryCall over $channel gave: $(cat "$work/answer")"
     end_engine
-    # What valgrind finds is printed by the function, and the engine shows it.
+    # The function prints valgrind's reports, and the engine shows them.
     if grep -E '==[0-9]+==' "$work/log"; then fail "valgrind has something to say over $channel"; fi
     echo "valgrind has nothing to say about the C worker over $channel"
 done

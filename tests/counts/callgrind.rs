@@ -61,7 +61,7 @@ impl Callgrind {
         assert_eq!(told.code, Some(0), "vgdb cannot tell callgrind to {order}: {}", told.stderr);
     }
 
-    /// What the engine runs meanwhile.
+    /// Counts the instructions that the engine runs during `meanwhile`.
     #[track_caller]
     pub fn profile(&self, engine: &Engine, meanwhile: impl FnOnce()) -> Profile {
         self.tell(engine, "zero");
@@ -73,7 +73,7 @@ impl Callgrind {
         Profile::parse(&String::from_utf8_lossy(&text))
     }
 
-    /// What it has written, by number.
+    /// Returns the paths of the dumps that callgrind has written, by number.
     fn dumps(&self) -> BTreeMap<u32, PathBuf> {
         let folder =
             fs::read_dir(self.output.parent().expect("it lies in a folder")).expect("it is there");
@@ -83,7 +83,7 @@ impl Callgrind {
     }
 }
 
-/// What callgrind counted.
+/// The instructions that callgrind counted.
 pub struct Profile {
     /// All instructions.
     pub total: u64,

@@ -41,7 +41,7 @@ fn call(engine: &Engine, connection: &mut Connection, function: &str, body: &str
     assert_eq!(response.status, 200, "{function}: {}", response.text());
 }
 
-/// What the engine runs for each kind of call.
+/// Counts the instructions that the engine runs for each kind of call.
 fn count(channel: Option<&str>) -> [(&'static str, usize, Profile); 2] {
     let program = workers::bench();
     let lines = channel.map(|channel| format!("channel = \"{channel}\"")).unwrap_or_default();

@@ -45,7 +45,7 @@ only() {
     done
 }
 
-# What is built already needs no compiler.
+# Programs that are already built need no compiler.
 only "$work/no-compilers" curl
 demo "without compilers" 1 "$work/no-compilers"
 grep -q 'Skipped: C: there is no C compiler (cc)' "$work/out" ||

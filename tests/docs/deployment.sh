@@ -62,8 +62,8 @@ ln -s "$modules" "$app/node_modules"
 cc "$app/greet.c" -o "$app/greet" -Iinclude "$target/debug/libnightcore.a" \
     -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 
-# What the container has: all is read-only but a folder for the engine's directory, in which no file
-# can be executed.
+# The container's file system is read-only except for a folder for the engine's directory, in which
+# no file can be executed.
 mkdir "$work/tmp" "$work/pipes"
 mkfifo "$work/pipes/ready"
 # shellcheck disable=SC2016 # Its variables are those of the shell inside.

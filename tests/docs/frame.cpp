@@ -1,4 +1,4 @@
-// What stands around a piece of C++ in the documents.
+// The frame in which the C++ examples of the documents are compiled.
 #include <nightcore.hpp>
 
 #include <cstdio>

@@ -189,7 +189,7 @@ nightcore = "$version"
 nightcore = { path = "$1/nightcore" }
 nightcore-runtime = { path = "$1/nightcore-runtime" }
 END
-    # What cargo has built of other people's crates is used again.
+    # This target folder lets later runs reuse the builds of third-party crates.
     cargo build --quiet --release --manifest-path "$home/Cargo.toml" --target-dir "$target/crates"
     hello_by "$work"/unpacked-tarball/*/bin/nightcore "[\"$target/crates/release/hello\"]"
 }

@@ -20,7 +20,7 @@ install_to() {
 }
 install_to install PROFILE=dev "PREFIX=$prefix"
 
-# What is there.
+# The installed files are the expected ones.
 
 (cd "$prefix" && find . ! -type d -printf '%P %y %l\n' | sed 's/ *$//' | sort) >"$work/found"
 sort >"$work/expected" <<END

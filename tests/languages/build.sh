@@ -25,7 +25,7 @@ prefix=$3/prefix
 folder=$3/$language
 mkdir -p "$folder"
 
-# What tools say goes to standard error; the command alone is for standard output.
+# The output of tools goes to standard error. Only the command goes to standard output.
 exec 3>&1 1>&2
 start() { printf '%s\n' "$@" >&3; }
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What is waited for comes within this time on any machine.
+# Every event that a test waits for happens within this time on any machine.
 PATIENCE_S = 20
 
 # The shop as it was built.
@@ -25,7 +25,7 @@ BUILT = Path(os.environ["SHOP"])
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client is answered."""
+    """The answer that a client receives."""
 
     status: int
     text: str
@@ -58,7 +58,7 @@ class Engine:
         self.home = Path(tempfile.mkdtemp(prefix="shop-test."))
         for folder in BUILT.iterdir():
             if folder.name in ("shop", "cart", "checkout"):
-                # What the tests change; node_modules and the like are not copied.
+                # The tests replace files here, so each entry is a link of its own.
                 (self.home / folder.name).mkdir()
                 for entry in folder.iterdir():
                     (self.home / folder.name / entry.name).symlink_to(entry)
@@ -100,7 +100,7 @@ class Engine:
         changed.rename(path)
 
     def printed(self) -> str:
-        """What the engine has printed so far, with the lines of its functions."""
+        """Return the output of the engine so far, with the lines of its functions."""
         return (self.home / "output").read_text(errors="replace")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -111,7 +111,7 @@ class Engine:
         )
 
     def function(self, name: str) -> dict[str, Any]:
-        """What `nightcore ps` says of a function."""
+        """Return the entry of a function in `nightcore ps`."""
         listed = json.loads(self.run("ps", "--json").stdout)["functions"]
         return next(function for function in listed if function["name"] == name)
 

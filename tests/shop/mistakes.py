@@ -13,9 +13,9 @@ from typing import Any
 
 from engine import BUILT, Engine, until
 
-# What a customer is told of everything that is not the customer's own mistake.
 # The id of every call in docs/shop.md; ids are random.
 CALL = "6b3f09c2d417a5e8"
+# The answer to a customer for every error that is not the customer's own mistake.
 WENT_WRONG = f'{{"error":"something went wrong","call":"{CALL}"}}'
 # More engines at once would only wait for one another.
 AT_ONCE = 2
@@ -29,13 +29,13 @@ class Mistake:
     file: str
     right: str
     wrong: str
-    # What `nightcore up` prints, each somewhere; of functions, behind their names.
+    # Patterns that the output of `nightcore up` contains. A function's lines begin with its name.
     prints: tuple[str, ...] = ()
     # The functions that do not come up.
     fails: str = ""
-    # What `nightcore check` says, and `up` as well instead of starting anything.
+    # Patterns in the errors of `nightcore check`, and of `up`, which then starts nothing.
     checks: tuple[str, ...] = ()
-    # A request, and what comes back.
+    # A request, its status, and a part of its answer.
     request: tuple[str, str, Any] = ("GET", "/carts/eve", None)
     status: int = 500
     answers: str = WENT_WRONG
@@ -285,7 +285,7 @@ def has(patterns: tuple[str, ...], text: str) -> bool:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was seen of a mistake, and what of it is not as it should be."""
+    """The output that a mistake leads to, and the difference from the expected one."""
 
     printed: str
     wrong: str = ""

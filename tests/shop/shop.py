@@ -157,9 +157,9 @@ class TheShop(unittest.TestCase):
         with Engine() as engine:
             for name in FUNCTIONS:
                 os.kill(engine.pid(name), signal.SIGKILL)
-                # Until that is known a call may still be given to it, and fails.
+                # The engine may give calls to the dead process until it notices; they fail.
                 until(partial(has_restarted, engine, name), engine.printed)
-                # What comes now waits for the next process.
+                # Calls that come now wait for the next process.
                 assert put(engine, "liz", "teapot").status == 200, name
                 assert engine.ask("GET", "/products/teapot").status == 200, name
                 assert check_out(engine, "liz").status == 201, name

@@ -10,7 +10,7 @@ const DEPTH: u64 = 3;
 /// The maximum number of calls that a function makes at once.
 const MAX_FAN: u64 = 40;
 
-/// What the last function of a call does besides answering.
+/// The task of the last function of a call, besides answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Nothing,

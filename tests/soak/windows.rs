@@ -21,7 +21,7 @@ impl Window {
     }
 }
 
-/// What is missing in a window.
+/// The thing that is missing in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     /// The engine is dead, or is starting.

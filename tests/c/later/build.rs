@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The field that each struct gets, and its type.
 const FIELD: &str = "pub later: u64,";
-/// What the later library does with the field of a struct that it reads, so that tests see what it
-/// was given.
+/// Returns the code by which the later library reports the value of the field in a struct that it
+/// reads, so that tests see the value.
 fn used(name: &str) -> String {
     format!(
         "if {name}.later != 0 {{ return Err(invalid(format!(\"later is {{}}\", {name}.later))); }}"
