@@ -50,7 +50,7 @@ static struct fifo open_fifo(long pipe_bytes) {
     if (mkfifo(path, 0600) != 0) {
         error = errno;
     } else {
-        /* This open does not block. Otherwise it would wait for a writer. */
+        /* Without O_NONBLOCK, this open would wait for a writer. */
         fifo.reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         fifo.writer = fifo.reader < 0 ? -1 : open(path, O_WRONLY | O_CLOEXEC);
         if (fifo.writer < 0)

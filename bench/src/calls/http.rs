@@ -1,4 +1,4 @@
-//! One call over HTTP, and the error of one that was refused.
+//! Makes one call over HTTP, and describes an answer that is not a success.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;

@@ -19,8 +19,8 @@ use crate::run::peers::Peer;
 use crate::run::prepared;
 use crate::run::settings::{Placement, Settings};
 
-/// The six functions or services, each with those that it calls, one after the other. Each one
-/// comes after those that it calls.
+/// The six functions or services, each with the targets that it calls in sequence. Every target is
+/// listed before its callers.
 const SERVICES: [(&str, &[&str]); 6] = [
     ("Geo", &[]),
     ("Rate", &[]),
@@ -37,11 +37,11 @@ const BODY: &[u8] = &[b'x'; 200];
 pub const CONNECTIONS: [usize; 4] = [1, 4, 16, 64];
 const WARM_UP_CONNECTIONS: usize = 16;
 
-/// The languages in which the whole application exists as functions. The workers have the same
-/// keys.
+/// The languages in which the whole application exists as functions. The keys are also those of the
+/// bench's workers.
 const LANGUAGES: [&str; 6] = [C, "tokio", "go", "node", "python", "asyncio"];
 const C: &str = "c";
-/// The application in as many languages as it has functions, in the order of [`SERVICES`].
+/// The application with each function in another language, in the order of [`SERVICES`].
 const MIXED: &str = "mixed";
 const MIXED_LANGUAGES: [&str; 6] = ["rust", "python", C, "asyncio", "node", "go"];
 /// The application as services over gRPC.
@@ -116,7 +116,7 @@ impl RunningApp {
         }
     }
 
-    /// Returns the processes below which all of its work happens.
+    /// Returns the root processes: they and their descendants do all of its work.
     fn roots(&self) -> Vec<i32> {
         match self {
             RunningApp::Engine(engine) => vec![engine.id()],
@@ -140,7 +140,7 @@ struct App {
 }
 
 impl App {
-    /// Calls it once, which shows whether it works, and then warms it up.
+    /// Calls the application once to check that it works, and then warms it up.
     fn new(settings: &Settings, key: &'static str, server: RunningApp) -> Result<App> {
         let path = server.path();
         let app = App { key, server, path };
@@ -148,7 +148,7 @@ impl App {
         let answer = http::call_once(address, &app.path, BODY, FIRST_ANSWER_WITHIN)
             .with_context(|| format!("the application {key} does not answer"))?;
         ensure!(answer == BODY, "the application {key} answers something else than it was sent");
-        // Languages that compile while they run have compiled by then.
+        // After the warm-up, just-in-time compilers have compiled the handlers.
         app.run(settings, &app.path, WARM_UP_CONNECTIONS, &mut LoadRounds::default())?;
         Ok(app)
     }

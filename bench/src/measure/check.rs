@@ -43,23 +43,24 @@ struct Figure {
     bound: f64,
 }
 
-/// In the order of [`round`]. The floor is the ping-pong on one core, also for unpinned calls: the
-/// unpinned ping-pong takes ten times as long when the kernel happens to spread it.
+/// The figures, in the order of [`round`]. The comments give measured ratios, for direct calls and
+/// for calls through the engine. The floor is the ping-pong on one core, also for unpinned calls:
+/// the unpinned ping-pong takes ten times as long when the kernel happens to spread it over cores.
 const FIGURES: [Figure; FIGURE_COUNT] = [
-    // Measured: 1.3; through the engine 1.7 and 2.4, on two machines.
+    // Measured: 1.3 directly; through the engine 1.7 on one machine and 2.4 on another.
     Figure { name: "one core, slowest request, over the ping-pong floor", bound: 2.6 },
-    // Measured: 0.6; through the engine 0.8 and 1.3. A mode that begins later is at most four times
-    // as slow as the first one, which the ratio of both shows better.
+    // Measured: 0.6 directly; through the engine 0.8 and 1.3. The quickest request counts here.
+    // If an engine becomes slow later, the ratio of slowest to quickest below shows that better.
     Figure { name: "unpinned, quickest request, over the ping-pong floor", bound: 1.25 },
     // Measured: 1.0 to 1.1.
     Figure { name: "one core, slowest request, over the quickest", bound: 2.0 },
     Figure { name: "unpinned, slowest request, over the quickest", bound: 2.0 },
-    // Measured: 0.32; through the engine 0.5 to 0.62.
+    // Measured: 0.32 directly; through the engine 0.5 to 0.62.
     Figure { name: "one core, slowest request, over named pipes", bound: 0.65 },
-    // Measured: 2.5 to 4; where callees do not rest on their callers' core 8 to 14.
+    // Measured: 2.5 to 4; 8 to 14 if idle callees do not move to their callers' core.
     Figure { name: "unpinned, ten calls alone, mean, over the ping-pong floor", bound: 7.0 },
-    // Measured: 22, while the flood connects; 850 and more when as many handlers compute as
-    // `workers.max` allows.
+    // Measured: 22, while the clients connect; 850 and more if `workers.max` handlers compute at
+    // once.
     Figure { name: "beside computing handlers, at first, p90 over quiet", bound: 60.0 },
     // Measured: 1.7 to 1.9; 5 with an engine that yields to handlers that compute.
     Figure { name: "beside computing handlers, p50 over quiet", bound: 3.5 },
@@ -169,12 +170,13 @@ impl Span {
         placement: Placement,
     ) -> Result<Span> {
         let (requests, least_calls) = match placement {
-            // Without a second request of 100,000 calls, which takes seconds in a slow mode.
+            // The second turn omits the request of 100,000 calls, which takes seconds if calls are
+            // slow.
             Placement::OneCore(_) => {
                 ([&fresh::REQUESTS[..], &fresh::REQUESTS[..3]].concat(), 10_000)
             }
-            // A request of 10,000 calls takes 25 ms. A neighbour that computes that long makes all
-            // of it as slow as on one core.
+            // A request of 10,000 calls takes 25 ms. If another program computes for that long, the
+            // whole request is as slow as on one core, so only requests of 100,000 calls count.
             Placement::Unpinned => ([fresh::REQUESTS; 2].concat(), 100_000),
         };
         let engine = Engine::start(settings, functions, placement, Channel::Default)?;
@@ -189,8 +191,8 @@ impl Span {
     }
 }
 
-/// Returns the median; of an even number of values the lower of the two middle ones, as noise only
-/// adds.
+/// Returns the median. For an even number of values, returns the lower of the two middle ones,
+/// because noise only makes values larger.
 fn lower_median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len().saturating_sub(1) / 2;
@@ -225,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_above_its_bound_or_no_number_exceeds() {
+    fn figures_above_their_bounds_and_figures_that_are_not_numbers_exceed() {
         let mut figures: [f64; FIGURE_COUNT] = std::array::from_fn(|index| FIGURES[index].bound);
         assert_eq!(exceeding(&figures).count(), 0);
         figures[1] += 0.01;

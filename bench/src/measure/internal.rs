@@ -21,10 +21,11 @@ const SIZES: [(&str, usize); 5] =
 const FLOOR_SIZE: &str = "16B";
 /// The bar: the p99 over rings is at most this multiple of the p50.
 const RING_TAIL_BAR: f64 = 4.0;
-/// The bars of payloads that go through shared memory, over rings. In addition to the small call
-/// there are four copies from core to core (into the arena, through the engine, and back), and half
-/// as much for the data that they displace. The second bar is a bound in µs.
+/// A large payload over rings goes through shared memory. Its bar is the time of a small call plus
+/// this many copies from core to core: four copies (into the arena, through the engine, and back),
+/// and half as much again for the data that they displace from the caches.
 const RING_COPIES: f64 = 6.0;
+/// The bar of a large payload over rings is also at most this many µs.
 const RING_BOUNDS_US: [(&str, f64); 2] = [("64KiB", 40.0), ("1MiB", 500.0)];
 
 /// Returns the bar: the maximum time of an internal call as a multiple of the relay floor of the

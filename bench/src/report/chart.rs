@@ -1,5 +1,5 @@
-//! The charts of the page, as inline SVG. Their colours are the page's, so they follow light and
-//! dark.
+//! The charts of the page, as inline SVG. They use the page's colours, so they follow its light and
+//! dark modes.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ const WANTED_TICKS: f64 = 5.0;
 /// The number of colours that the page has for series.
 pub const COLOURS: usize = 6;
 
-/// One line, or the parts of that name in all bars.
+/// A named series of values: one line in a chart of lines, or one part of each bar.
 #[derive(Clone, Debug)]
 pub struct Series {
     pub name: String,
@@ -207,7 +207,7 @@ fn log_ticks(least: f64, most: f64) -> Vec<f64> {
             if ticks.last().is_some_and(|last| *last >= most) && ticks.len() > 1 {
                 return ticks;
             }
-            // Ticks below the first one that is needed are dropped.
+            // A tick at or below `least` replaces all earlier ticks, which are not needed.
             if tick <= least {
                 ticks.clear();
             }

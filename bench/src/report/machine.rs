@@ -1,5 +1,5 @@
-//! Describes the machine of a run, and what else was running there. Without this no figure means
-//! much.
+//! Describes the machine of a run, and which other programs were running on it. Figures from
+//! different machines cannot be compared without this description.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,17 +11,17 @@ use crate::report::figures::Report;
 use crate::report::ticks::Ticks;
 use crate::run::{cpu, interrupt};
 
-/// The time of an observation: long enough to see a neighbour that works.
+/// The time of an observation. It is long enough to show which other processes are busy.
 const OBSERVED_FOR: Duration = Duration::from_millis(500);
 /// The maximum number of names: enough to know what else runs.
 const MAX_NAMES: usize = 8;
 /// The share of one core, in per cent, below which a process disturbs no one.
 const NAMED_PERCENT: f64 = 2.0;
-/// The share above which figures are likely to include the neighbour.
+/// The share of all cores, in per cent, above which other processes are likely to affect figures.
 const BUSY_PERCENT: f64 = 10.0;
 
-/// The share of stolen time above which figures include the host: it stops threads that spin for a
-/// message, and the threads that wait for them.
+/// The share of stolen time, in per cent, above which the host is likely to affect figures: it
+/// stops threads that spin for a message, and other threads wait for those.
 const STOLEN_PERCENT: f64 = 2.0;
 
 /// Returns the description in some lines, and adds its numbers to the report.
@@ -116,8 +116,8 @@ impl Neighbours {
         Some(Neighbours { since: Instant::now(), busy: cpu::of_ticks(ticks.busy), own })
     }
 
-    /// Returns the number of cores that they have kept busy since, on average. Time that the host
-    /// took counts as theirs.
+    /// Returns the mean number of cores that other programs have kept busy since `watch`. Time that
+    /// the host took counts as theirs.
     pub fn busy_cores(&self) -> Option<f64> {
         let now = Neighbours::watch()?;
         let busy = now.busy.saturating_sub(self.busy);

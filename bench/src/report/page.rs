@@ -41,7 +41,7 @@ const APPS: [(&str, [(&str, &str); 6]); 2] = [
         ],
     ),
     (
-        "the same beside gRPC",
+        "thousands of requests in a second beside gRPC, by connections",
         [
             ("go", "Go"),
             ("grpc_go", "gRPC-Go"),
@@ -176,8 +176,8 @@ fn latencies(report: &Report) -> Option<String> {
     }
     section(
         "Latency of a small internal call",
-        "A round trip of 80 bytes a hop, beside the least that two and four FIFOs take. The axis \
-         goes up by factors.",
+        "A round trip with 80 bytes in each hop, beside the minimum times for two and four FIFOs. \
+         The axis is logarithmic.",
         &pictures,
     )
 }
@@ -206,8 +206,8 @@ fn throughput(report: &Report) -> Option<String> {
         + &figure(cost, chart::lines(cost, &places, &of("cpu_s_per_100k"), Scale::FromZero, "s"));
     section(
         "External calls",
-        "POST to an empty function, beside nginx before nginx; the clients share the machine. CPU \
-         time is that of all processes on the server's side.",
+        "POST to an empty function, compared with an nginx proxy in front of nginx. The clients \
+         run on the same machine. CPU time is that of all processes on the server's side.",
         &pictures,
     )
 }
@@ -232,7 +232,7 @@ fn apps(report: &Report) -> Option<String> {
     section(
         "An application",
         "A frontend over HTTP that makes five internal calls over two levels, among six functions, \
-         beside the same application over gRPC. The axis goes up by factors.",
+         beside the same application over gRPC. The axis is logarithmic.",
         &pictures,
     )
 }
@@ -245,11 +245,11 @@ fn overloads(report: &Report) -> Option<String> {
         |offered| report.get(&overload::goodput_key(offered)).map(|rps| rps / capacity * 100.0);
     let series =
         Series { name: "answered in time".into(), values: overload::OFFERED.map(per_cent).into() };
-    let title = "calls answered in time, in % of the capacity, by what is offered";
+    let title = "calls answered in time, in % of the capacity, by offered load";
     section(
         "Overload",
-        "A function that is called more often than it can answer within its timeout. What would \
-         come too late is refused when it comes.",
+        "A function that is called more often than it can answer within its timeout. The engine \
+         refuses calls at once if their answers would come too late.",
         &figure(title, chart::lines(title, &places, &[series], Scale::FromZero, "%")),
     )
 }
@@ -268,7 +268,7 @@ fn crowds(report: &Report) -> Option<String> {
                 values: std::iter::once(own).chain(ratios).collect(),
             }
         });
-        let title = format!("times the cost without them, by other {}", kind.name());
+        let title = format!("ratio to the cost without others, by number of other {}", kind.name());
         pictures +=
             &figure(&title, chart::lines(&title, &places, &series, Scale::FromZero, "times"));
     }
@@ -302,8 +302,8 @@ fn times(report: &Report) -> Option<String> {
     let title = "µs, p50 of each segment";
     section(
         "Where the time of a call goes",
-        "As the engine itself tells it of the called function: in the queue, until the worker had \
-         it, in the handler, and back to the engine.",
+        "The engine's own times for the called function: in the queue, from the engine to the \
+         worker, in the handler, and back to the engine.",
         &figure(title, chart::bars(title, &places, &series, "µs")),
     )
 }
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_tells_what_was_measured_and_asks_for_nothing() {
+    fn the_page_shows_the_figures_and_loads_nothing() {
         let mut report = Report::default();
         report.add_with_bar("internal.ring.unpinned.16B.p50_us", 5.0, 4.0);
         report.add("<script>.rps", 1.0);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_no_picture() {
+    fn without_figures_there_is_no_picture() {
         let html = page(&Report::default(), &[]);
         assert!(!html.contains("<svg") && !html.contains("Bars"));
     }

@@ -7,7 +7,7 @@ pub enum Channel {
     Fifo,
     /// Rings in shared memory.
     Ring,
-    /// The configuration names none, as most users' configurations do not.
+    /// The engine's default: the configuration names no channel, like most users' configurations.
     Default,
 }
 

@@ -17,8 +17,8 @@ use crate::run::{interrupt, processes};
 /// Enough iterations for a first estimate of the p50, which determines the size of the measured
 /// runs.
 const FIRST_ITERATIONS: usize = 500;
-/// The number of runs of a floor alone, whose median counts. It is odd, and small, because pairs
-/// have floors of their own.
+/// The number of runs of a floor alone; the median counts. The number is odd, and small, because
+/// measurements in pairs run the floor themselves.
 const RUNS: usize = 3;
 /// The time of a run that is made because a bar needs the floor and the report does not have it
 /// yet.
@@ -37,7 +37,7 @@ impl Floor {
     /// All floors.
     pub const ALL: [Floor; 2] = [Floor::PingPong, Floor::Relay];
 
-    /// Returns its name in the keys of the report, which is also that of its source.
+    /// Returns its name in the keys of the report, which is also the name of its source file.
     pub fn name(self) -> &'static str {
         match self {
             Floor::PingPong => "pingpong",
@@ -126,8 +126,8 @@ impl Floors {
         self.run(floor.name(), size, &options)
     }
 
-    /// Returns the figure in µs: that of the report if it is there already, otherwise the median of
-    /// some fresh runs of a tenth of a second each.
+    /// Returns the p50 in µs: the report's figure if there is one already, otherwise the median of
+    /// a few fresh runs of a tenth of a second each.
     pub fn reported_us(&self, floor: Floor, placement: Placement, report: &Report) -> Result<f64> {
         let key = format!("floor.{}.{}.p50_us", floor.name(), placement.name());
         if let Some(p50_us) = report.get(&key) {

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::run::settings::Settings;
 
-/// Returns the command of a program; `None`, and prints that, if it could not be built here.
+/// Returns the command of a program. If the program could not be built here, prints a message and
+/// returns `None`.
 pub fn command(settings: &Settings, folder: &str, name: &str) -> Result<Option<Vec<String>>> {
     let path = settings.work_dir.join(folder).join(format!("{name}.command"));
     let text = match fs::read_to_string(&path) {
