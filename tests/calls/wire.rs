@@ -89,7 +89,7 @@ fn the_engine_makes_no_network_call_for_an_internal_call() {
         let moves_bytes = ["read", "readv", "write", "writev"].contains(&call.name.as_str());
         assert!(!moves_bytes || call.is_on_channel(), "{}", call.line);
     }
-    // Each message comes in and goes out twice, and no other message does.
+    // For each call, the engine reads and writes the request and the answer, and nothing else.
     let count = |name: &str| {
         between.iter().filter(|call| call.name == name && call.is_on_channel()).count()
     };
@@ -99,7 +99,7 @@ fn the_engine_makes_no_network_call_for_an_internal_call() {
 }
 
 #[test]
-fn of_a_large_call_only_messages_go_over_the_pipes() {
+fn the_payload_of_a_large_call_does_not_go_over_the_pipes() {
     if !strace::is_installed() {
         return;
     }

@@ -23,11 +23,11 @@ use std::time::Instant;
 #[derive(Clone)]
 struct Player {
     language: &'static Language,
-    /// Why it cannot take part.
+    /// The reason why its worker cannot take part; `None` if it can.
     out: Option<String>,
 }
 
-/// All that went wrong, one text each.
+/// The descriptions of all failures.
 type Failures = Vec<String>;
 
 fn main() -> ExitCode {
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs cases and pairs in one engine; how many checks it were.
+/// Runs cases and pairs in one engine. Returns the number of checks.
 fn run(
     setup: &Setup,
     mut players: Vec<Player>,
@@ -82,7 +82,7 @@ fn run(
     failures: &mut Failures,
 ) -> usize {
     let engine = setup.home().start_some();
-    look_who_is_ready(&engine, &mut players);
+    exclude_unstarted(&engine, &mut players);
     for player in &players {
         if let Some(reason) = &player.out {
             failures.push(format!("{}: {}", player.language.function, indented(reason)));
@@ -102,7 +102,8 @@ fn run(
     count
 }
 
-/// Builds every worker; the functions of those that could be, and who cannot take part.
+/// Builds every worker. Returns a setup with the functions of the workers that could be built, and
+/// all languages, with the reason for each one whose worker could not be built.
 fn build(languages: &[&'static Language]) -> (Setup, Vec<Player>) {
     let limits = format!("timeout = \"{TIMEOUT_MS}ms\"\nmax_depth = {MAX_DEPTH}\n");
     let spare = "workers = { min = 1, max = 1 }\nqueue = { calls = 1 }\nexpose_errors = true\n";
@@ -139,7 +140,8 @@ fn build(languages: &[&'static Language]) -> (Setup, Vec<Player>) {
     (setup, players)
 }
 
-fn look_who_is_ready(engine: &Engine, players: &mut [Player]) {
+/// Excludes the languages whose workers did not start.
+fn exclude_unstarted(engine: &Engine, players: &mut [Player]) {
     let failed = engine.ready_line().rsplit_once("failed: ").map_or("", |(_, names)| names);
     for player in players.iter_mut().filter(|player| player.out.is_none()) {
         let names = [player.language.function.to_owned(), player.language.spare()];
@@ -150,7 +152,7 @@ fn look_who_is_ready(engine: &Engine, players: &mut [Player]) {
     }
 }
 
-/// The cell of a check, which notes what went wrong.
+/// Returns the table cell for a check. If the check failed, adds a description to `failures`.
 fn cell(outcome: Outcome, what: &str, failures: &mut Failures) -> String {
     let Err(Wrong { asked, expected, got }) = outcome else { return "ok".into() };
     failures.push(format!(
@@ -163,7 +165,7 @@ fn columns(players: &[Player]) -> Vec<String> {
     players.iter().map(|player| player.language.function.to_owned()).collect()
 }
 
-/// Case by language.
+/// Runs every case in every language, and prints a table. Returns the number of checks.
 fn by_language(
     engine: &Engine,
     players: &[Player],
@@ -195,7 +197,7 @@ fn by_language(
     cases.len() * players.len()
 }
 
-/// Caller by callee.
+/// Runs every pair of caller and callee, and prints a table. Returns the number of checks.
 fn by_pair(
     engine: &Engine,
     players: &[Player],
@@ -233,7 +235,7 @@ fn by_pair(
     pairs.len() * players.len() * players.len()
 }
 
-/// One request through every language, and back to the first.
+/// Sends one request through every language and back to the first one.
 fn through_all(engine: &Engine, players: &[Player], failures: &mut Failures) {
     let names: Vec<&str> =
         players.iter().filter(|p| p.out.is_none()).map(|player| player.language.function).collect();

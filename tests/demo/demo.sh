@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs `make demo` as a newcomer does: the answers are right, also with a port taken and with tools
-# missing, and nothing is left behind.
+# Runs examples/demo.sh, as `make demo` does. Checks that the answers are right, also with a port
+# taken and with tools missing, and that the demo leaves no files behind.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,7 +10,7 @@ target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 mkdir "$work/tmp"
 
-# demo WHAT ROWS [PATH]: runs it, and holds it to that many right answers.
+# demo WHAT ROWS [PATH]: runs the demo, and checks that it prints ROWS right answers.
 demo() {
     local what=$1 rows=$2 path=${3:-$PATH} status=0
     TMPDIR=$work/tmp PATH=$path examples/demo.sh </dev/null >"$work/out" 2>&1 || status=$?
@@ -34,7 +34,7 @@ command -v curl >/dev/null || fail "curl is not there: install it"
 demo "as it is" $((count * count))
 cat "$work/out"
 
-# only FOLDER TOOL...: a folder for PATH with what the demo always needs, and these.
+# only FOLDER TOOL...: makes a folder for PATH with the tools that the demo always needs, and TOOLs.
 only() {
     local folder=$1 tool path
     shift
@@ -58,7 +58,7 @@ demo "without curl" "$compiled" "$work/no-curl"
 grep -q 'Skipped: calls to a Bar of another language: they need curl' "$work/out" ||
     { cat "$work/out"; fail "it does not say what was skipped"; }
 
-# With port 8080 taken, by whoever has it or else by an engine of ours.
+# The demo runs with port 8080 taken. If no other program listens there, an engine is started on it.
 if ! (: </dev/tcp/127.0.0.1/8080) 2>/dev/null; then
     printf '[gateway]\nlisten = "127.0.0.1:8080"\n[functions.FooRust]\ncommand = ["%s"]\n' \
         "$target/debug/polyglot-rust" >"$work/nightcore.toml"
@@ -69,7 +69,7 @@ end_engine
 grep -q 'port 8080 is taken' "$work/out" ||
     { cat "$work/out"; fail "it does not say that port 8080 is taken"; }
 
-# Told to end in the middle.
+# The demo is told to end while it runs.
 TMPDIR=$work/tmp examples/demo.sh >"$work/out" 2>&1 &
 pid=$!
 until compgen -G "$work/tmp/*/log" >/dev/null; do

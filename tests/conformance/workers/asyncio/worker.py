@@ -1,4 +1,4 @@
-"""The conformance worker in Python, with coroutines. What each case does is said in SPEC.md."""
+"""The conformance worker in Python, with coroutines. SPEC.md describes each case."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def to(case: str) -> list[tuple[str, str | bytes]]:
 
 
 def own(metadata: nightcore.Metadata) -> list[tuple[str, str | bytes]]:
-    """The pairs whose name begins with x-."""
+    """Returns the pairs whose name begins with x-."""
     return [(name, value) for name, value in metadata.raw if name.startswith("x-")]
 
 
@@ -201,7 +201,7 @@ async def chain(req: AsyncRequest) -> bytes:
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Tells what an ASGI app is told."""
+    """Answers with the values that an ASGI app receives for a request."""
     if scope["type"] != "http":
         raise RuntimeError("only HTTP is served")
     prefix, body = scope["root_path"], (await receive())["body"]

@@ -1,4 +1,5 @@
-//! The handlers that the test worker has in every language, each also by a name that ends in Rust.
+//! The handlers that the test worker has in every language. Each handler is also registered under a
+//! second name, which ends in Rust.
 
 use nightcore::{Answer, CallOptions, Error, IntoReply, Request, Result, Worker};
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ fn origin(req: &Request) -> String {
     req.caller().map_or("external".into(), |caller| format!("internal {caller}"))
 }
 
-/// Body "NAME\nBODY".
+/// Calls a function: the request's body is "NAME\nBODY".
 fn call(req: &Request) -> Result<Answer> {
     let at = req.body().iter().position(|byte| *byte == b'\n').ok_or("no name")?;
     let (name, rest) = req.body().split_at(at);
@@ -35,15 +36,16 @@ fn fail(req: &Request) -> Result<()> {
     Err(Error::failed(String::from_utf8_lossy(req.body())))
 }
 
-/// How many of these words are a body for [`tree`].
+/// Returns the number of words, from the first one on, that form one body for [`tree`].
 fn tree_words(words: &[&str]) -> Option<usize> {
     let children: usize = words.get(2)?.parse().ok()?;
     (0..children).try_fold(3, |at, _| Some(at + 2 + tree_words(words.get(at + 2..)?)?))
 }
 
-/// The body, in words: WAY MS COUNT, then COUNT times NAME TIMEOUT_MS and a body for that function.
-/// Sleeps for MS and calls the functions, one after the other if WAY is "each", at once if it is
-/// "all". Answers the number of calls, which includes this one and all below it.
+/// Sleeps, and makes a tree of calls. The words of the body are WAY MS COUNT, followed by COUNT
+/// groups of NAME TIMEOUT_MS and a body for that function. The handler sleeps for MS and calls the
+/// functions: one after the other if WAY is "each", all at once if WAY is "all". It answers with
+/// the number of calls in its tree, including the call of the handler itself.
 fn tree(req: &Request) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let words: Vec<&str> = std::str::from_utf8(req.body())?.split(' ').collect();
     let [way, ms, _, ..] = words[..] else { return Err("too few words".into()) };

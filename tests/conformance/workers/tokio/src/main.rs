@@ -23,7 +23,7 @@ async fn later(target: String, body: Vec<u8>, options: CallOptions) {
         Ok(answer) => answer.body().to_vec(),
         Err(error) => error.status().name().as_bytes().to_vec(),
     };
-    // Nobody is told that nothing can be printed.
+    // A failure to print cannot be reported to anyone.
     let _ = print_line("later ", &[&body, b": ".as_slice(), &ended].concat());
 }
 
@@ -93,7 +93,8 @@ async fn handle(request: AsyncRequest) -> Result<Reply> {
         "crash" => std::process::exit(3),
         "wait_for_cancel" => {
             print_line("waiting ", req.body())?;
-            // A cancelled request's handler is dropped; what notices is a task of its own.
+            // A cancelled request's handler is dropped, so a separate task waits for the
+            // cancellation.
             tokio::task::spawn_local(wait_for_cancel(request.clone()));
             std::future::pending().await
         }
@@ -115,7 +116,7 @@ async fn handle(request: AsyncRequest) -> Result<Reply> {
             req.log(std::str::from_utf8(req.body())?);
             Reply::new("logged")
         }
-        // A handler answers by returning, and there is no other way.
+        // A handler can answer only by returning, so it cannot answer twice.
         "twice" => {
             print_line("twice: none", b"")?;
             Reply::new(body())
@@ -124,7 +125,7 @@ async fn handle(request: AsyncRequest) -> Result<Reply> {
     })
 }
 
-/// The first value of this name; empty if there is none.
+/// Returns the first metadata value of this name, or an empty text if there is none.
 fn text<'r>(req: &'r AsyncRequest, name: &str) -> Result<&'r str> {
     Ok(std::str::from_utf8(req.metadata().get(name).unwrap_or_default())?)
 }
@@ -141,13 +142,13 @@ fn print_line(word: &str, rest: &[u8]) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// The system's monotonic clock.
+/// Returns the time of the system's monotonic clock.
 fn monotonic_ns() -> Result<i128> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
     Ok(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))
 }
 
-/// Options that ask for a case.
+/// Returns options that ask for a case.
 fn to(case: &str) -> CallOptions {
     CallOptions::new().metadata("case", case)
 }
@@ -172,7 +173,7 @@ async fn catch(req: &AsyncRequest) -> Result<Vec<u8>> {
     Ok(text.into_bytes())
 }
 
-/// The request of the mistake before.
+/// The request of the previous `mistake` case.
 static KEPT: Mutex<Option<AsyncRequest>> = Mutex::new(None);
 
 async fn mistake(req: &AsyncRequest) -> std::result::Result<Answer, Error> {
@@ -219,7 +220,7 @@ async fn chain(req: &AsyncRequest) -> Result<Vec<u8>> {
     Ok(req.call_with(next, body, &options).await?.into())
 }
 
-/// The pairs whose name begins with `x-`.
+/// Returns the pairs whose name begins with `x-`.
 fn own(metadata: Metadata<'_>) -> impl Iterator<Item = (&str, &[u8])> {
     metadata.iter().filter(|(name, _)| name.starts_with("x-"))
 }
