@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// The size of a buffer for the line of `/proc/loadavg`, which is shorter.
+/// The size of the read buffer. The line of `/proc/loadavg` is always shorter.
 const LOAD_BYTES: usize = 128;
 
 /// The processors of this machine.

@@ -55,7 +55,7 @@ pub fn peer_state(socket: BorrowedFd<'_>) -> PeerState {
 /// Returns the number of sent bytes that the peer has not acknowledged.
 pub fn unacknowledged(socket: BorrowedFd<'_>) -> u64 {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: TIOCOUTQ writes one int, to which the pointer is.
+    // SAFETY: TIOCOUTQ writes one int, and the pointer is to an int that outlives the call.
     let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if asked == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
 }

@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// The longest time between two questions whether the load is over.
+/// The longest time between two checks of whether the load is over.
 const ASK_EVERY_MS: u16 = 100;
 const MAX_EVENTS: usize = 256;
-/// A head and a small answer arrive in one read.
+/// The size of the read buffer. A head and a small answer fit, so they arrive in one read.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// The timer's number among the events, which is no client's.
 const TIMER: u64 = u64::MAX;
@@ -140,7 +140,7 @@ impl<W: Workload> Run<'_, W> {
                 match event.data() {
                     TIMER => {
                         self.timer_at = None;
-                        // It is not ready if it was set again after this event.
+                        // The timer is not ready if it was set again after this event.
                         let _ = self.timer.wait();
                     }
                     index => self.proceed(index as usize, &mut buffer)?,
@@ -151,7 +151,7 @@ impl<W: Workload> Run<'_, W> {
         Ok(LoadEnd::Complete)
     }
 
-    /// Sends the calls that are due, as far as clients are idle.
+    /// Sends calls that are due while there are idle clients.
     fn start_due(&mut self) -> Result<()> {
         while !self.none_left
             && let Some(index) = self.idle.front().copied()
@@ -185,14 +185,15 @@ impl<W: Workload> Run<'_, W> {
         if !is_sent {
             let mut client = Client::connect(self.call.address)?;
             watch(&self.epoll, &client, index)?;
-            // If the server closes this one at once, reading its answer fails.
+            // If the server closes this connection at once, reading its answer fails.
             client.send(request);
             seat.client = Some(client);
         }
         self.watch_for_room(index, false)
     }
 
-    /// Has the epoll report that a connection takes more of a request while there is more of it.
+    /// Makes epoll report when a connection has room to send, but only while a part of its request
+    /// is unsent. `is_watched` says whether epoll reports it now.
     fn watch_for_room(&mut self, index: usize, is_watched: bool) -> Result<()> {
         let Some(client) = &self.seats[index].client else { return Ok(()) };
         let is_sending = client.is_sending();
@@ -237,7 +238,7 @@ mod tests {
 
     const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
 
-    /// Serves each connection by this function.
+    /// Serves each connection with this function.
     fn serve(serve_one: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -314,7 +315,7 @@ mod tests {
         }
     }
 
-    /// Makes calls that are due so many ms after the start.
+    /// Makes one call for each number of `due_ms`, due that many ms after the start.
     fn calls(call: &Call, clients: usize, due_ms: &[u64]) -> Result<Calls> {
         let clients = (0..clients).map(|_| Client::connect(call.address)).collect::<Result<_>>()?;
         let start = now_ns();

@@ -8,15 +8,15 @@ const { Answer, fromReturned, replyOf } = require("./answer.js");
 const { NightcoreRequest } = require("./request.js");
 const { Background } = require("./background.js");
 
-// The kinds of events. The values of a request follow it: milliseconds until the deadline or null,
-// the call id in two halves, the caller or null, the bytes of metadata, the body, the number of the
-// request. The comments below list the values of the other kinds.
+// The kinds of events. In the list of events, each kind is followed by its values. REQUEST has
+// these: milliseconds until the deadline or null, the call id in two halves, the caller or null,
+// the bytes of metadata, the body, the number of the request. The comments below list the others.
 const REQUEST = 1;
 const ANSWER = 2; // tag, bytes of metadata, body
 const ERROR = 3; // tag, failure
 const CANCELLED = 4; // number of the request, name of the error that says why
 const ENDED = 5;
-// A body is the number of its bytes in the shared buffer, or a buffer of its own.
+// A body is either a number, which counts its bytes in the shared buffer, or a separate buffer.
 
 const ENDED_CALL = "the request has ended: make its calls before its handler returns";
 
@@ -187,7 +187,7 @@ class Worker {
     this.running = new Map();
     this.sites = new Sites();
     this.background = new Background();
-    // Whether the loop will poll once more anyway, or would gain nothing by it.
+    // Whether one more poll is already scheduled, or would gain nothing.
     this.expects = !this.addon.looks;
     this.again = () => {
       this.expects = false;

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 #[derive(Debug)]
 pub(super) struct LeaseState {
     pub(super) file: DirectFile,
-    /// Set when the lease is over: the failure of a call that has no answer.
+    /// Set when the lease is over: the failure for calls that have no answer yet.
     over: OnceLock<Failure>,
 }
 
@@ -34,7 +34,7 @@ impl LeaseState {
         }
     }
 
-    /// The failure of a call that has no answer, if the lease is over.
+    /// Returns the failure for calls that have no answer yet, if the lease is over.
     pub(super) fn over(&self) -> Option<&Failure> {
         self.over.get()
     }
@@ -63,7 +63,7 @@ pub(super) struct CallerEnd {
 }
 
 impl CallerEnd {
-    /// Opens the end that came with LEASED.
+    /// Opens the caller's end, which the engine sent with the message LEASED.
     fn open(leased: &Leased, descriptors: Vec<OwnedFd>, mode: Mode) -> io::Result<CallerEnd> {
         let files = DirectFiles::new(descriptors, mode)?;
         let file = DirectFile::map(&files.channel)?;
@@ -85,7 +85,7 @@ impl CallerEnd {
         })
     }
 
-    /// The number of a new call.
+    /// Returns the number of a new call.
     pub(super) fn next_call(&mut self) -> CallNumber {
         self.last_call += 1;
         CallNumber::new(self.last_call).unwrap_or(self.lease)
