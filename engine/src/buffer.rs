@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pushed_comes_out_whatever_the_room_was() {
+    fn pushed_bytes_come_out_at_every_capacity() {
         keep_at_most(2 * MAPPED_BYTES as u64);
         let body: Vec<u8> = (0..3 * MAPPED_BYTES).map(|at| (at / 7) as u8).collect();
         for capacity in [0, 100, MAPPED_BYTES, body.len()] {

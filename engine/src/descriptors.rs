@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_the_limit_is_descriptors_are_left_for_workers() {
+    fn descriptors_are_left_for_workers_at_every_limit() {
         for limit in [32, 64, 256, 1024, 20_000, 1 << 20] {
             let shares = Shares::of(limit);
             let taken = shares.clients + 2 * shares.admin + shares.strangers;

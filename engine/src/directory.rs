@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_engine_s_launcher_still_writes_is_waited_for() {
+    fn the_lock_waits_for_the_launcher_of_a_killed_engine() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("engine");
         drop(Directory::lock(&path).unwrap());

@@ -219,7 +219,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn what_does_not_fit_is_refused_and_what_ends_makes_room() {
+    fn bytes_above_the_limit_are_refused_and_dropped_ones_make_room() {
         let memory = Memory::with_limit(100 * MIB);
         let mut one = memory.hold_nothing();
         assert!(one.grow(40 * MIB) && one.grow(30 * MIB));

@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_is_built_sources_count() {
+    fn sources_count_for_a_built_function() {
         let toml = "[functions.Foo]\ncommand = ['sh', 'foo.sh', 'x.conf']\nbuild = ['make']\n";
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_named_or_of_the_script_s_language() {
+    fn named_files_and_files_of_the_script_s_language_count() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         fs::create_dir(folder.join("js")).unwrap();

@@ -88,7 +88,7 @@ impl Server {
 }
 
 #[test]
-fn of_many_calls_at_once_as_many_run_as_there_are_cores_when_handlers_compute() {
+fn one_computing_handler_runs_for_each_core() {
     let mut server = Server::new(Mode::Threads, 1.0);
     (0..200).for_each(|_| server.call());
     for _ in 0..20 {
@@ -100,7 +100,7 @@ fn of_many_calls_at_once_as_many_run_as_there_are_cores_when_handlers_compute() 
 }
 
 #[test]
-fn of_many_calls_at_once_all_run_within_milliseconds_when_handlers_sleep() {
+fn all_sleeping_handlers_run_within_milliseconds() {
     let mut server = Server::new(Mode::Threads, 0.01);
     (0..200).for_each(|_| server.call());
     server.pass(15);

@@ -128,7 +128,8 @@ impl Server {
         self.settle(now);
     }
 
-    /// Ten seconds of so many times what it can do, after one for it to learn.
+    /// Makes calls at `times` the capacity: for one second in which the engine learns, and then for
+    /// ten seconds, whose outcomes are returned.
     fn load(&mut self, times: f64, mut gaps: Times) -> BTreeMap<&'static str, u64> {
         let gap_ns = (SECOND as f64 / CAPACITY as f64 / times) as u64;
         let mut now = MS;
@@ -149,7 +150,7 @@ fn count(ended: &BTreeMap<&'static str, u64>, status: Status) -> u64 {
 }
 
 #[test]
-fn of_twice_as_many_calls_as_it_can_do_it_answers_nine_tenths_of_what_it_can() {
+fn at_twice_its_capacity_a_function_answers_nine_tenths_of_its_capacity() {
     let mut server = Server::new(Times::Even);
     let ended = server.load(2.0, Times::Even);
     let (good, late) = (count(&ended, Status::Ok), count(&ended, Status::DeadlineExceeded));
@@ -158,7 +159,7 @@ fn of_twice_as_many_calls_as_it_can_do_it_answers_nine_tenths_of_what_it_can() {
 }
 
 #[test]
-fn the_same_when_calls_come_and_take_as_it_happens() {
+fn a_function_answers_most_of_its_capacity_at_random_gaps_and_times() {
     for (seed, times) in [(1, 1.5), (2, 2.0), (3, 5.0), (4, 20.0)] {
         let mut server = Server::new(Times::Exponential(Random(seed)));
         let ended = server.load(times, Times::Exponential(Random(seed + 100)));

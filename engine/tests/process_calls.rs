@@ -134,7 +134,7 @@ fn a_process_that_uses_a_number_twice_breaks_the_protocol() {
 }
 
 #[test]
-fn what_cannot_be_called_is_refused_at_once() {
+fn calls_that_cannot_be_made_are_refused_at_once() {
     let mut world = start();
     world.scheduler.call_alone(1, (world.caller, 1), "Nobody", None).unwrap();
     assert_eq!(world.ended(1), Err(Status::NotFound));

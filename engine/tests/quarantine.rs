@@ -234,7 +234,7 @@ fn without_a_quarantine_it_goes_on_dying() {
 }
 
 #[test]
-fn what_is_queued_when_its_input_is_refused_ends_without_another_death() {
+fn queued_calls_of_a_refused_input_end_without_another_death() {
     let mut world = World::new(3, 1, Mode::Threads);
     for _ in 0..40 {
         world.call(POISON);
@@ -285,7 +285,7 @@ fn innocents_that_are_always_there_are_never_refused() {
 }
 
 #[test]
-fn who_is_a_death_away_runs_alone_for_some_time() {
+fn an_input_one_death_from_quarantine_runs_alone_for_some_time() {
     for mode in MODES {
         let mut world = World::new(2, 1, mode);
         world.call(POISON);
@@ -319,7 +319,7 @@ fn who_is_a_death_away_runs_alone_for_some_time() {
 }
 
 #[test]
-fn who_waits_to_be_alone_waits_no_longer_than_that() {
+fn an_input_waits_for_a_limited_time_to_run_alone() {
     let mut world = World::new(2, 1, Mode::Threads);
     world.call(POISON);
     world.die_of(POISON, false);
@@ -438,7 +438,7 @@ fn switching_it_off_lets_all_in_again() {
 }
 
 #[test]
-fn what_is_sent_to_a_container_that_is_dying_had_no_part_in_it() {
+fn no_call_is_sent_to_a_dying_container_and_blamed_for_its_death() {
     let mut world = World::new(2, 1, Mode::Threads);
     world.call(Body(1));
     world.call(POISON);

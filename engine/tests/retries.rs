@@ -262,7 +262,7 @@ fn a_client_s_call_is_not_sent_again() {
 }
 
 #[test]
-fn what_the_handler_failed_is_not_sent_again() {
+fn a_call_that_its_handler_failed_is_not_sent_again() {
     let mut world = World::new(3, true);
     world.external(CALLER);
     for failure in
@@ -276,7 +276,7 @@ fn what_the_handler_failed_is_not_sent_again() {
 }
 
 #[test]
-fn what_nobody_waits_for_any_more_is_not_sent_again() {
+fn a_call_without_a_waiting_caller_is_not_sent_again() {
     // Cancelled.
     let mut world = World::new(3, true);
     world.external(CALLER);
@@ -337,7 +337,7 @@ fn one_that_is_sent_again_goes_before_all_others() {
 }
 
 #[test]
-fn what_it_called_is_cancelled_and_called_anew() {
+fn calls_of_a_handler_that_died_are_cancelled_and_made_again() {
     let mut world = World::new(1, true);
     world.external(CALLER);
     world.invoke(7);

@@ -31,7 +31,7 @@ impl Printed {
         Printed { log, reader: None }
     }
 
-    /// Waits for the line that begins so; what follows that.
+    /// Waits for a line that begins with `begin`, and returns the rest of that line.
     fn rest_of_line(&mut self, begin: &str) -> Option<String> {
         let mut line = String::new();
         find_within(SOON, || {
@@ -54,16 +54,16 @@ impl Printed {
     }
 }
 
-/// When it noticed, after the client had left, sorted.
+/// The times from the client's leaving until a function noticed it, sorted.
 pub struct Noticed(Vec<Duration>);
 
 impl Noticed {
-    /// The time within which so many of a hundred noticed.
+    /// Returns the time within which this percentage noticed.
     pub fn percent(&self, percent: usize) -> Duration {
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
     }
 
-    /// Whether that was soon enough.
+    /// Checks that 99 % noticed soon enough.
     pub fn is_soon(&self) -> Outcome {
         let slow = self.percent(99);
         if slow <= NOTICED_WITHIN {

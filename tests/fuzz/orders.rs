@@ -312,7 +312,7 @@ pub(crate) fn new_error(steps: &mut Steps<'_>) -> *mut nc_error {
 /// # Safety
 /// `error` is NULL or not freed.
 pub(crate) unsafe fn read_error(error: *const nc_error) {
-    // SAFETY: the caller vouches for it; what it hands out is as valid as the error.
+    // SAFETY: the caller vouches for the error, and its texts are valid as long as the error is.
     unsafe {
         assert_eq!(nc_error_status(error) == NC_OK, error.is_null());
         let texts =

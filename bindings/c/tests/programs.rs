@@ -142,7 +142,7 @@ fn c_answers_from_a_buffer_with_metadata() {
 }
 
 #[test]
-fn what_a_c_handler_returns_fails_the_call() {
+fn a_status_that_a_c_handler_returns_fails_the_call() {
     let mut peer = Peer::start(c_worker().command(), "Status");
     let mut failure = |call, status: &str| peer.call(call, status.as_bytes()).failure();
     assert_eq!(failure(1, "1").status, Status::NotFound);

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_ended_does_not_pile_up() {
+    fn entries_of_ended_calls_do_not_pile_up() {
         let mut deadlines = Deadlines::default();
         for call in 0..1_000_000 {
             let id = CallNumber::new(call + 1).unwrap();

@@ -108,7 +108,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn what_was_set_aside_is_read_to_its_end_before_the_next() {
+    fn a_rotated_file_is_read_to_its_end_before_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Foo.log");
         fs::write(&path, "one\ntwo\nthr").unwrap();

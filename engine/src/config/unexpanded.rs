@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_expand() {
+    fn words_that_a_shell_would_expand_are_found() {
         let is_set = |name: &str| matches!(name, "HOME" | "TOKEN");
         for (word, shown) in [
             ("~", Some("~")),

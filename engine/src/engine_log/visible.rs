@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_commands_a_terminal_is_made_visible() {
+    fn terminal_commands_are_made_visible() {
         for (text, expected) in [
             (&b"plain\ttext\n"[..], "plain\ttext\n"),
             ("grüß 漢字 🎉".as_bytes(), "grüß 漢字 🎉"),

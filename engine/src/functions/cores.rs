@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_stays_for_the_next_load_and_changes_with_it() {
+    fn a_learned_bound_stays_for_the_next_load_and_changes_with_it() {
         let mut load = SaturatedFunction::new();
         load.pass(1000, 1.0, |running| 0.01 * running);
         load.cores.nothing_waits();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_true_is_not_believed() {
+    fn impossible_times_are_clamped() {
         let ran = |began_at, ended_at| Ran { began_at, ended_at }.within(100, 200);
         assert_eq!(ran(110, 150), Ran { began_at: 110, ended_at: 150 });
         assert_eq!(ran(0, u64::MAX), Ran { began_at: 100, ended_at: 200 });

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_connection_names_concerns_the_connection() {
+    fn headers_named_by_connection_are_of_the_connection() {
         let lines = [&b"close, X-One"[..], b" x-two ,,\xff, host"];
         let headers = ConnectionHeaders::named_in(lines.into_iter());
         let contains = |name: &'static str| headers.contains(&HeaderName::from_static(name));

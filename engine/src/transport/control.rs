@@ -153,7 +153,7 @@ mod tests {
     use tokio::task::{LocalSet, yield_now};
 
     #[test]
-    fn what_a_full_socket_did_not_take_is_sent_in_order_while_it_is_read_too() {
+    fn messages_for_a_full_socket_are_sent_in_order_while_it_is_read() {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (own, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
         set_nonblocking(&own).unwrap();

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_tells_inputs_apart_and_who_asks_does_not() {
+    fn a_fingerprint_covers_the_request_and_not_its_sender() {
         let post = [(":method", "POST"), (":path", "/a")];
         let one = of(&post, "body");
         let sent_again = [&post[..], &[("date", "now"), ("x-request-id", "7")]].concat();

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_work_is_told_with_its_cure() {
+    fn a_refusal_for_good_says_how_to_cure_it() {
         let mut tokens = Tokens::default();
         let good = hello(&tokens.issue(identity()).unwrap());
         let others = Hello { handlers: vec!["Bar".into(), "Baz".into()], ..good.clone() };

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_sent_in_order_as_far_as_there_is_room() {
+    fn waiting_messages_are_sent_in_order_while_there_is_room() {
         let (mut outbox, mut sent) = (Outbox::new(3), Vec::new());
         (1..=5).for_each(|message| outbox.keep(message));
         assert_eq!(outbox.overfull(), Some(5));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_that_is_gone_was_not_sent_can_be_asked_for() {
+    fn messages_that_a_gone_reader_did_not_get_are_listed() {
         let mut outbox = Outbox::new(2);
         (1..=4).for_each(|message| outbox.keep_within_bound(message));
         assert_eq!(outbox.flush(|_| Err(io::ErrorKind::BrokenPipe.into())), FlushResult::Gone);

@@ -65,7 +65,7 @@ impl World {
         self.scheduler.status(self.now, id(function)).counts.internal
     }
 
-    /// Makes so many calls one after the other that a worker is lent.
+    /// Makes enough calls in sequence for a worker to be leased.
     pub(super) fn burst(&mut self, pick: usize, function: usize) {
         let of_function = |world: &World, at: &(ChannelKey, usize)| {
             world.function_of(&world.channels[&at.0]) == Some(function)

@@ -415,7 +415,7 @@ impl World {
         self.all_ready();
     }
 
-    /// Handlers that compute return, so many of them.
+    /// Completes at most `most` calls whose handlers compute.
     pub(super) fn drain(&mut self, most: usize) {
         for _ in 0..most {
             let Some(at) = self.busy().first().copied() else { return };

@@ -202,7 +202,7 @@ impl Reached {
 struct World {
     scheduler: Driven<u64>,
     now: u64,
-    /// Of which function each is, and of which generation.
+    /// The function and the generation of each one.
     containers: HashMap<ContainerKey, (usize, Generation)>,
     /// Generations whose containers are started again when they end, by function.
     kept_up: [Vec<Generation>; 3],

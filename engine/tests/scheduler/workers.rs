@@ -73,7 +73,7 @@ fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
 /// A process that dies is seen to close its channels, one after the other, before it is seen to be
 /// dead.
 #[test]
-fn what_is_queued_is_not_sent_to_a_process_that_is_dying() {
+fn queued_calls_are_not_sent_to_a_dying_process() {
     let mut world = World::new([4, 1, 1], THREADS);
     (0..4).for_each(|_| world.external(0));
     world.all_ready();

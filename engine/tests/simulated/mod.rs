@@ -29,7 +29,7 @@ impl Share for Body {
     }
 }
 
-/// The function that was added so many-th, from 1.
+/// Returns the id of the function with this number, in the order in which they were added, from 1.
 pub fn function(number: u32) -> FunctionId {
     FunctionId::new(number).expect("functions count from 1")
 }
@@ -105,7 +105,7 @@ impl<R> DerefMut for Driven<R> {
 }
 
 impl<R> Driven<R> {
-    /// On a machine with so many cores.
+    /// Returns a scheduler for a machine with this number of cores.
     pub fn on_cores(cores: Option<NonZeroU32>) -> Driven<R> {
         Driven { scheduler: Scheduler::on_cores(cores), ..Driven::default() }
     }

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_counts_the_engine_reads() {
+    fn the_engine_reads_the_counts_of_a_worker() {
         let desk = desk();
         let (seat, lease) = (Seat::OF_THREAD, CallNumber::new(7).unwrap());
         desk.take(seat, lease);

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_is_given_back_to_the_system_and_the_rest_stays() {
+    fn free_blocks_are_given_back_to_the_system_and_others_stay() {
         let (fd, region) = region(40);
         let mut blocks = BlockAllocator::new(40);
         let [first, kept, last] = [(); 3].map(|()| blocks.allocate(&region, 4096).unwrap());

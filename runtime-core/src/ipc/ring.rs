@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_rung_for_once() {
+    fn a_sleeping_reader_is_woken_once() {
         let ((mut writer, _), (_, mut reader)) = both();
         assert!(reader.begin_wait());
         assert_eq!(writer.send(message(1, 0).as_bytes()), Sent::Ring);

@@ -164,7 +164,7 @@ mod tests {
     use std::cell::Cell;
 
     #[test]
-    fn what_is_in_vain_is_tried_ever_more_seldom_and_what_pays_again_at_once() {
+    fn spins_in_vain_become_rare_and_spins_that_pay_return_at_once() {
         let mut policy = SpinPolicy::default();
         // How many of this many waits begin with a spin, if each spin ends in this way.
         let mut spins_of = |result: SpinResult, waits: u32| {

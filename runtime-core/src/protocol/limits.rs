@@ -5,8 +5,8 @@ pub const HEADER_BYTES: usize = 64;
 /// Largest message. A write of at most `PIPE_BUF` (4096) bytes is atomic; 1024 lets a pipe of one
 /// page hold four, so that a writer seldom meets a full pipe.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
-/// Room in a message for the name and the payload (metadata and body); what is larger goes by the
-/// arena.
+/// The room in a message for the name and the payload (metadata and body). A larger payload goes
+/// through the arena.
 pub const MAX_INLINE_BYTES: usize = MAX_MESSAGE_BYTES - HEADER_BYTES;
 /// Largest encoded metadata: as much as common HTTP servers take in headers.
 pub const MAX_METADATA_BYTES: usize = 32 * 1024;

@@ -96,8 +96,8 @@ impl<'a> Message<'a> {
 
 /// A message being made, on the stack.
 pub struct MessageBuffer {
-    /// Written up to `len`; what lies behind is not, since clearing a kilobyte costs as much as all
-    /// the rest.
+    /// The bytes up to `len` are initialized. The others are not, because clearing a kilobyte costs
+    /// as much as all other work on a message.
     bytes: [MaybeUninit<u8>; MAX_MESSAGE_BYTES],
     len: usize,
 }

@@ -109,7 +109,7 @@ impl MetadataBuffer {
         MetadataBuffer::default()
     }
 
-    /// Empty metadata with room for so many bytes.
+    /// Returns empty metadata with room for this number of bytes.
     pub fn with_capacity(bytes: usize) -> MetadataBuffer {
         MetadataBuffer { bytes: Vec::with_capacity(bytes) }
     }

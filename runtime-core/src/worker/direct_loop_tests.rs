@@ -293,7 +293,7 @@ fn a_call_that_waits_for_a_slot_does_not_keep_the_loop_busy() {
 }
 
 #[test]
-fn of_an_answered_request_nothing_is_heard() {
+fn no_event_of_an_answered_request_comes() {
     let mut world = World::new();
     let mut callees = [world.lease(60), world.lease(61)];
     world.dispatch(7);

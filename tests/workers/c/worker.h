@@ -27,7 +27,7 @@ int32_t upper(nc_request *req, void *user);
 int32_t origin(nc_request *req, void *user);
 /* Every pair of metadata, "NAME=VALUE" a line, then an empty line and the body. */
 int32_t metadata(nc_request *req, void *user);
-/* Body "NAME: VALUE" a line, an empty line, the body of the answer: answers so. */
+/* Answers as the body says: lines "NAME: VALUE", an empty line, and the body of the answer. */
 int32_t reply_as_told(nc_request *req, void *user);
 /* Body N: answers N bytes; if that is refused, "refused: STATUS". */
 int32_t big(nc_request *req, void *user);
@@ -43,7 +43,7 @@ int32_t fail_untold(nc_request *req, void *user);
 
 /* calls.c: calls of other functions. */
 
-/* Body "NAME\nBODY": answers what that function answers; an error is passed on. */
+/* Body "NAME\nBODY": calls that function, and passes its answer or its error on. */
 int32_t call(nc_request *req, void *user);
 /* As call, with an error as the answer: "STATUS\nMESSAGE\nCAUSE..." with a line for each cause. */
 int32_t try_call(nc_request *req, void *user);

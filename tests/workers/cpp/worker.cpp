@@ -28,7 +28,7 @@ std::string origin(Request &req) {
     return req.is_internal() ? "internal " + caller : "external" + caller;
 }
 
-// Body "NAME\nBODY".
+// Calls a function: the request's body is "NAME\nBODY".
 nightcore::Answer call(Request &req) {
     const std::string_view body = req.body();
     const std::size_t at = body.find('\n');

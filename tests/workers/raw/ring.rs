@@ -166,7 +166,7 @@ impl Ring {
         self.map.word(TO_WRITTEN).load(Ordering::Acquire) != self.read
     }
 
-    /// Waits for the next message, as a worker should; what it says, and its payload.
+    /// Waits for the next message, as a worker should. Returns its kind, header and payload.
     pub fn receive(&mut self) -> crate::Result<(Kind, RawHeader, Vec<u8>)> {
         let waits = self.map.word(TO_READER_WAITS);
         while !self.has_message() {

@@ -82,7 +82,7 @@ fn a_crash_loop_is_told_and_tried_on() {
 }
 
 #[test]
-fn what_is_hopeless_is_not_tried_again() {
+fn a_hopeless_container_is_not_started_again() {
     let mut supervisor = one(2);
     supervisor.advance(0);
     let fails = |tasks: Vec<SupervisorTask>| match tasks.last() {
@@ -181,7 +181,7 @@ fn a_start_is_bounded_and_counts_as_a_crash_loop() {
 }
 
 #[test]
-fn what_fails_in_one_place_does_not_hold_up_another() {
+fn a_failing_container_does_not_delay_another() {
     let mut supervisor = one(2);
     assert_eq!(started(&supervisor.advance(0)), [1, 2]);
     supervisor.ready(0, 1);

@@ -1,4 +1,4 @@
-// The conformance worker in C. What each case does is said in SPEC.md.
+// The conformance worker in C. SPEC.md describes each case.
 
 #define _POSIX_C_SOURCE 200809L
 

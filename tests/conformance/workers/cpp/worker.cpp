@@ -1,4 +1,4 @@
-// The conformance worker in C++. What each case does is said in SPEC.md.
+// The conformance worker in C++. SPEC.md describes each case.
 
 #include <nightcore.hpp>
 
@@ -215,7 +215,7 @@ std::string log_body(const Request &req) {
     return "logged";
 }
 
-// A handler answers by returning, and there is no other way.
+// A handler can answer only by returning, so it cannot answer twice.
 std::string twice(const Request &req) {
     std::cout << "twice: none\n" << std::flush;
     return std::string(req.body());

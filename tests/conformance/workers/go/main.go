@@ -1,4 +1,4 @@
-// The conformance worker in Go. What each case does is said in SPEC.md.
+// The conformance worker in Go. SPEC.md describes each case.
 package main
 
 import (

@@ -151,7 +151,7 @@ const cases = {
   },
 };
 
-// Tells what an HTTP listener is told.
+// Answers with the values that an HTTP listener receives for a request.
 const app = httpHandler((req, res) => {
   const [path, ...query] = req.url.split("?");
   const decoded = [req.nightcorePrefix, path].map((part) => decodeURIComponent(part));

@@ -183,7 +183,7 @@ def chain(req: Request) -> bytes:
 
 
 def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Tells what a WSGI app is told."""
+    """Answers with the values that a WSGI app receives for a request."""
     parts = [
         environ[name] for name in ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING")
     ]

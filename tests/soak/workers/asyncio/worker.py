@@ -1,4 +1,4 @@
-"""The soak's worker in Python, with coroutines. What it does is said in tests/soak/README.md."""
+"""The soak's worker in Python, with coroutines. tests/soak/README.md says what it does."""
 
 from __future__ import annotations
 

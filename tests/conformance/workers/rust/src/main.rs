@@ -1,4 +1,4 @@
-//! The conformance worker in Rust. What each case does is said in SPEC.md.
+//! The conformance worker in Rust. SPEC.md describes each case.
 
 use nightcore::{Answer, CallOptions, Error, Metadata, Reply, Request, Worker};
 use std::io::Write;
@@ -23,7 +23,7 @@ fn later(target: &str, body: &[u8], options: &CallOptions) {
         Ok(answer) => answer.body().to_vec(),
         Err(error) => error.status().name().as_bytes().to_vec(),
     };
-    // Nobody is told that nothing can be printed.
+    // A failure to print cannot be reported to anyone.
     let _ = print_line("later ", &[body, b": ", &ended].concat());
 }
 
@@ -113,7 +113,7 @@ fn handle(req: &Request) -> Result<Reply> {
             req.log(std::str::from_utf8(req.body())?);
             Reply::new("logged")
         }
-        // A handler answers by returning, and there is no other way.
+        // A handler can answer only by returning, so it cannot answer twice.
         "twice" => {
             print_line("twice: none", b"")?;
             Reply::new(body())
@@ -122,7 +122,7 @@ fn handle(req: &Request) -> Result<Reply> {
     })
 }
 
-/// The first value of this name; empty if there is none.
+/// Returns the first metadata value of this name, or an empty text if there is none.
 fn text<'r>(req: &'r Request, name: &str) -> Result<&'r str> {
     Ok(std::str::from_utf8(req.metadata().get(name).unwrap_or_default())?)
 }
