@@ -102,7 +102,7 @@ fn every_way_to_write_an_import_is_seen() {
 }
 
 #[test]
-fn what_is_compiled_for_tests_only_does_not_count() {
+fn code_for_tests_only_does_not_count() {
     let lib = ("lib.rs", "mod a;\nmod b;");
     let b = ("b.rs", "use crate::a::A;");
     for a in [
@@ -176,7 +176,7 @@ fn types_that_share_a_name_are_found() {
 }
 
 #[test]
-fn what_is_too_large_is_found() {
+fn too_large_files_and_functions_are_found() {
     let found = |text: &str| -> Vec<String> {
         let source = written(&[("lib.rs", text)]);
         let found = complaints(&source.files[0]);

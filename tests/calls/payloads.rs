@@ -120,7 +120,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn what_a_function_makes_too_large_fails_in_its_handler() {
+fn too_large_payloads_fail_in_the_handler_that_makes_them() {
     let engine = engine();
     let over = (LIMIT + 1).to_string();
     assert_eq!(engine.text("Big", &over), "refused: PAYLOAD_TOO_LARGE");

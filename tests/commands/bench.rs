@@ -164,7 +164,7 @@ fn errors_are_counted_by_name() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused() {
+fn options_that_cannot_be_measured_are_refused() {
     let engine = Setup::new().functions(&["Echo"], &c()).start();
     for (arguments, said) in [
         (&["not/a/name"][..], "cannot be the name"),

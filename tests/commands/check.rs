@@ -108,7 +108,7 @@ fn interpreters_of_other_languages_are_known() {
 }
 
 #[test]
-fn what_no_shell_expands_is_told_with_what_to_write() {
+fn unexpanded_words_are_reported_with_a_correction() {
     for table in [
         "command = [\"sh\", \"$HOME/nofile.sh\"]",
         "command = [\"$HOME/nofile\"]",
@@ -183,7 +183,7 @@ fn a_program_is_relative_to_the_file_whatever_its_cwd() {
 }
 
 #[test]
-fn what_two_tables_claim_is_an_error() {
+fn a_route_or_address_claimed_twice_is_an_error() {
     let toml = |first: &str, second: &str| {
         format!(
             "[gateway]\nlisten = \"127.0.0.1:8080\"\n[admin]\nlisten = \"{first}\"\n\

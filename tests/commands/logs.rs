@@ -189,7 +189,7 @@ fn lines_are_shown_by_the_call_that_the_runtime_says_they_are_about() {
 }
 
 #[test]
-fn what_a_function_prints_cannot_pass_for_a_line_about_a_call() {
+fn output_of_a_function_cannot_pass_for_a_line_about_a_call() {
     let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
     // Clients and other functions know this call id.
     let id = "0000000000000007";
@@ -261,7 +261,7 @@ fn a_line_of_a_mebibyte_is_kept_in_pieces() {
 }
 
 #[test]
-fn what_a_process_printed_before_it_died_is_kept() {
+fn output_of_a_process_that_died_is_kept() {
     let last_words = "echo last words; kill -9 $$";
     let home = Setup::new().command("Dies", &["sh", "-c", last_words], "").home();
     let engine = home.start_some();

@@ -85,7 +85,7 @@ fn a_second_engine_in_a_directory_is_refused_with_the_first_one_s_pid() {
 }
 
 #[test]
-fn of_engines_started_at_once_in_a_directory_one_runs() {
+fn only_one_of_the_engines_started_at_once_in_a_directory_runs() {
     let home = Setup::new().functions(&["Echo"], &c()).home();
     let mut ups: Vec<_> = (0..5)
         .map(|_| {

@@ -183,7 +183,7 @@ fn commands_show_no_commands_to_the_terminal() {
 }
 
 #[test]
-fn what_is_no_terminal_gets_the_bytes_as_they_were_printed() {
+fn pipes_and_files_get_the_bytes_as_they_were_printed() {
     let engine = Setup::new().functions(&["Print", "Echo"], &c()).start();
     printed(&engine);
     assert!(engine.nightcore("logs", &["Print"]).text().contains(FORGED));

@@ -85,17 +85,17 @@ fn leases_of_callers_that_leave(caller: &Path) {
 }
 
 #[test]
-fn of_leases_of_threads_nothing_is_left() {
+fn leases_of_threads_leave_nothing_behind() {
     leases_of_callers_that_leave(&c());
 }
 
 #[test]
-fn of_leases_of_an_event_loop_nothing_is_left() {
+fn leases_of_an_event_loop_leave_nothing_behind() {
     leases_of_callers_that_leave(&event_loop());
 }
 
 #[test]
-fn of_a_thousand_leases_between_event_loops_nothing_is_left() {
+fn a_thousand_leases_between_event_loops_leave_nothing_behind() {
     // Four calls in a row make a lease, and a call that is cancelled ends its lease.
     const CALLS: u32 = 8;
     let engine = Setup::new().channel("ring").functions(&["Give", "Echo"], &event_loop()).start();

@@ -131,7 +131,7 @@ fn a_call_whose_answer_is_not_rung_for_ends_at_its_deadline() {
 }
 
 #[test]
-fn what_a_worker_announced_before_it_died_counts() {
+fn a_message_that_a_worker_wrote_before_it_died_counts() {
     let engine = engine(&["DiesBeforeBell"]);
     let container = engine.container("DiesBeforeBell");
     assert_eq!(engine.text("DiesBeforeBell", ""), "last words");

@@ -123,7 +123,7 @@ fn small_answers_that_are_not_taken_are_counted() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_before_it_is_read() {
+fn a_body_without_room_in_memory_is_refused_before_it_is_read() {
     let engine = engine();
     let head = |bytes: usize| {
         format!(

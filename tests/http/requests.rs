@@ -180,7 +180,7 @@ fn a_function_answers_at_its_route_too() {
 }
 
 #[test]
-fn what_is_not_http_is_the_function_s_failure() {
+fn answers_that_http_cannot_carry_fail_the_function() {
     let engine = engine();
     let mut client = engine.connect();
     for told in [
@@ -229,7 +229,7 @@ fn the_gateway_has_pages_of_its_own() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_harms_nobody() {
+fn malformed_requests_are_refused_and_harm_no_other_client() {
     let engine = engine();
     let mut client = engine.connect();
     client.write(b"what is this\r\n\r\n").unwrap();

@@ -167,7 +167,7 @@ fn connect_gets_no_tunnel() {
 }
 
 #[test]
-fn what_connection_names_stays_on_the_connection() {
+fn headers_named_by_connection_are_not_forwarded() {
     let engine = engine();
     let mut client = engine.connect();
     let headers = [

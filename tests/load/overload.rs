@@ -56,7 +56,7 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
 }
 
 #[test]
-fn who_asks_again_at_once_for_what_was_refused_waits_a_little() {
+fn a_client_that_retries_a_refused_call_at_once_waits_a_little() {
     // This is less than the gateway's pause, which docs/OPERATIONS.md documents.
     const PAUSE: Duration = Duration::from_millis(20);
     let engine = Setup::new()

@@ -101,7 +101,7 @@ fn a_deadline_holds_for_all_tries_together() {
 const CALLS: usize = 60;
 
 #[test]
-fn what_was_not_even_sent_is_sent_again_and_what_was_is_not() {
+fn calls_not_yet_sent_are_retried_and_sent_ones_are_not() {
     let engine = Setup::new()
         .functions(&["TryCall"], &c())
         .function("Echo", &event_loop(), "retries = 1")

@@ -107,7 +107,7 @@ fn a_handler_that_ends_its_process_ends_its_call_only() {
 }
 
 #[test]
-fn what_waits_when_a_process_dies_is_answered() {
+fn calls_that_wait_when_a_process_dies_are_answered() {
     const WAITING: usize = 6;
     // One call runs at a time, while other workers are idle when the process dies.
     let engine = Setup::new()

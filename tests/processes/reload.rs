@@ -180,7 +180,7 @@ fn a_removed_function_ends_what_it_has() {
 }
 
 #[test]
-fn what_is_wrong_changes_nothing() {
+fn a_wrong_configuration_changes_nothing() {
     let setup = Setup::new().functions(&["Echo"], &c());
     let engine = setup.start();
     let pid = engine.container("Echo");

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 
 #[test]
-fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
+fn calls_under_way_finish_and_new_connections_are_refused() {
     let engine = Setup::new()
         .function("Sleep", &c(), "workers = { max = 3 }")
         .functions(&["Call", "Fork"], &c())

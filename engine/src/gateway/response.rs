@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_the_function_s_failure() {
+    fn metadata_that_http_cannot_carry_fail_the_function() {
         for pair in [
             (":status", "99"),
             (":status", "101"),
