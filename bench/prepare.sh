@@ -1,7 +1,8 @@
 #!/bin/bash
 # prepare.sh BUILT: builds the measured workers of every language, and the peers that they are
 # compared with, in target/bench. BUILT is the folder where cargo has put the engine and
-# libnightcore. The script reports and leaves out what this machine cannot build.
+# libnightcore. The script reports each program that this machine cannot build, and continues
+# without it.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -9,7 +10,8 @@ cd "$(dirname "$0")/.." || exit
 built=$1
 work=target/bench
 
-# prepare FOLDER NAME COMMAND...: keeps what the command prints, which is how NAME is started.
+# prepare FOLDER NAME COMMAND...: runs COMMAND and saves its output, which is the command that
+# starts NAME.
 prepare() {
     local file=$work/$1/$2.command name=$2 said
     said=$work/$1/$2.build.log

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /*
- * The program ends itself after this time, in case the bench has not killed it. No measurement
- * takes as long.
+ * The program ends itself after this time, in case the bench does not kill it. Every measurement
+ * is shorter than this.
  */
 #define LIFETIME_SECONDS 300
 

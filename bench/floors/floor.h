@@ -26,9 +26,9 @@
 
 /* Two pages, which hold eight of the largest messages. */
 #define DEFAULT_PIPE_BYTES 8192
-/* The samples take 80 MB. The time limit ends a run long before it makes so many. */
+/* This many samples take 80 MB. The time limit ends a run long before it reaches this number. */
 #define MAX_ITERATIONS 10000000
-/* The time after which a process that hangs ends itself. No floor takes as long. */
+/* A process that hangs ends itself after this time. Every floor takes less. */
 #define LIFETIME_SECONDS 60
 #define MAX_CHILDREN 2
 /* The largest copy that has a figure is 1 MiB. */
@@ -38,7 +38,7 @@ struct options {
     long iterations;
     long warm_up;
     long cpu;       /* -1: unpinned */
-    long other_cpu; /* for the floors that need two cores; -1: none was named */
+    long other_cpu; /* the second core, for the floors that need two; -1: not given */
     long pipe_bytes;
     long copy_bytes;
 };
@@ -61,8 +61,8 @@ static void die(const char *what, int error) {
 }
 
 /*
- * Calls only functions that a signal handler may call. It need not end the children: they get their
- * parent-death signal.
+ * Ends the process when its lifetime is over. The handler calls only async-signal-safe functions.
+ * It does not have to end the children, because the kernel sends them their parent-death signal.
  */
 static void on_alarm(int signal_number) {
     (void)signal_number;
@@ -128,7 +128,7 @@ static void pin(long cpu) {
         die("cannot pin to that core", errno);
 }
 
-/* Must be called before any fork, so that all processes inherit the settings. */
+/* This function must be called before any fork, so that all processes inherit the settings. */
 static void prepare(const struct options *options) {
     signal(SIGPIPE, SIG_IGN);
     bound_lifetime();
@@ -184,7 +184,7 @@ static int compare_samples(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Allocates room for samples. Touches it, so that no page fault happens during a sample. */
+/* Allocates memory for samples, and writes to it so that no page fault happens during a sample. */
 static uint64_t *make_samples(size_t count) {
     uint64_t *samples = malloc(count * sizeof *samples);
     if (samples == NULL)

@@ -13,7 +13,7 @@
 
 /* One message of the smallest measured call: a 64-byte header and 16 bytes of payload. */
 #define MESSAGE_BYTES 80
-/* The maximum that a worker reads at once: the size of the largest message. */
+/* The maximum number of bytes that a worker reads at once: the size of the largest message. */
 #define READ_BYTES 1024
 
 /*
@@ -31,7 +31,7 @@ static void set_nonblocking(int fd, int on) {
         die("cannot set O_NONBLOCK", errno);
 }
 
-/* Makes a FIFO, opens both ends (blocking, each with flags of its own) and removes its name. */
+/* Makes a FIFO, opens both ends (blocking, each with its own flags) and removes its name. */
 static struct fifo open_fifo(long pipe_bytes) {
     const char *parent = getenv("TMPDIR");
     char directory[PATH_MAX - 16];
@@ -84,8 +84,8 @@ static void echo_until_end(int reader, int writer) {
 }
 
 /*
- * Process A of every floor: one write and one blocking read for each round trip. The number that
- * was written must come back.
+ * Process A of every floor: makes one round trip with one write and one blocking read, and returns
+ * its time in ns. Fails unless the answer equals the message, which contains `number`.
  */
 static uint64_t round_trip_ns(int reader, int writer, uint64_t number) {
     uint8_t message[MESSAGE_BYTES] = {0};
@@ -101,7 +101,7 @@ static uint64_t round_trip_ns(int reader, int writer, uint64_t number) {
     return end - start;
 }
 
-/* Times the round trips and prints their times. */
+/* Makes the round trips and prints the quantiles of their times. */
 static void measure(const struct options *options, int reader, int writer) {
     size_t count = (size_t)options->iterations;
     uint64_t *samples = make_samples(count);

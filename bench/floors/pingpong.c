@@ -1,9 +1,9 @@
 /*
- * A floor: a round trip A -> B -> A over two FIFOs, both ends blocking, one write and one read each
- * way.
+ * A floor: a round trip A -> B -> A over two FIFOs. All reads and writes block, and each direction
+ * takes one write and one read.
  *
- * No call through a coordinator can be faster; it shows what one sleeping reader costs on this
- * machine.
+ * No call through a coordinator can be faster than this floor. It shows the cost of one sleeping
+ * reader on this machine.
  */
 #include "messages.h"
 

@@ -1,6 +1,6 @@
 /*
- * A floor: a round trip A -> E -> B -> E -> A over four FIFOs, the way of an internal call without
- * its work.
+ * A floor: a round trip A -> E -> B -> E -> A over four FIFOs. The messages take the path of an
+ * internal call, and the processes do no other work.
  *
  * A (the caller) and B (the called function) block in their reads. E (the engine) sleeps in an
  * edge-triggered epoll, never blocks on a FIFO, and does one read and one write for each message.
@@ -9,7 +9,7 @@
 
 #include <sys/epoll.h>
 
-/* The maximum that the engine reads at once from a channel. */
+/* The maximum number of bytes that the engine reads at once from a channel. */
 #define RELAY_READ_BYTES 4096
 #define MAX_EVENTS 16
 

@@ -1,6 +1,7 @@
 #!/bin/bash
-# peer.sh PEER FOLDER: installs the peer's dependencies in FOLDER, unless they are there, and prints
-# the command that runs the peer, one word per line. The peer listens on the port in $PORT.
+# peer.sh PEER FOLDER: installs the peer's dependencies in FOLDER, unless they are installed there
+# already, and prints the command that runs the peer, one word per line. The peer listens on the
+# port in $PORT.
 
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -11,8 +12,8 @@ mkdir -p "$folder"
 # The output of the tools goes to standard error; only the command goes to standard output.
 exec 3>&1 1>&2
 
-# unless_installed NAME FILE...: installs the dependencies in these files into a folder, and again
-# when the files change.
+# unless_installed NAME FILE...: installs the dependencies that these files list into a folder, and
+# installs them again when the files change.
 unless_installed() {
     local stamp name=$1
     shift
@@ -48,7 +49,7 @@ case $peer in
         command=("$installed/bin/python" -m uvicorn --app-dir "$PWD" --loop uvloop --http httptools
             --no-access-log --log-level warning "${peer}_echo:app")
         # uvicorn takes its port only as an option.
-        # shellcheck disable=SC2016 # The shell that runs the command expands it.
+        # shellcheck disable=SC2016 # The shell that runs the command expands the variables.
         command=(sh -c 'exec "$@" --port "$PORT"' sh "${command[@]}")
         ;;
     express | node_http)

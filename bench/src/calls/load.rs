@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-/// The state of a load that runs.
+/// The state of a running load.
 struct ClosedLoop<'a> {
     load: &'a Load<'a>,
     start: u64,

@@ -71,7 +71,7 @@ impl Figures {
         self.cpu_s_per_100k * 1e6 / CPU_CALLS
     }
 
-    /// Adds all figures, without bars.
+    /// Adds all figures to the report, without bars.
     pub fn tell(&self, report: &mut Report, key: &str) {
         report.add(&format!("{key}.rps"), self.rps);
         report.add(&format!("{key}.p50_us"), self.p50_us);

@@ -1,4 +1,5 @@
-//! Alternating rounds: floor, work, floor, work, … and the median of the rounds' ratios.
+//! Compares measurements in alternating rounds: floor, work, floor, work, … The result is the
+//! median of the rounds' ratios.
 //!
 //! A machine's speed drifts within a run (frequency, neighbours, which core is awake). Measurements
 //! that are compared within a round are less than a second apart, so they see the same machine. A
@@ -6,29 +7,30 @@
 
 use std::time::Duration;
 
-/// The least number of samples for a meaningful p99.
+/// The minimum number of samples for a meaningful p99.
 const LEAST_COUNT: usize = 100;
-/// The maximum number that both the floors and the function `Caller` accept.
+/// The maximum number of samples that both the floors and the function `Caller` accept.
 const MOST_COUNT: usize = 2_000_000;
-/// The share of the calls that is made before the samples, so that caches are warm and workers
-/// exist.
+/// The number of samples divided by this is the number of calls in the warm-up, after which caches
+/// are warm and workers exist.
 const WARM_UP_SHARE: usize = 10;
-/// The least warm-up: a shorter one would leave the first wakes in the samples.
+/// The minimum number of calls in the warm-up. After fewer calls, the samples would include the
+/// first wakes.
 const LEAST_WARM_UP: usize = 50;
 
 /// The number of round trips of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sized {
-    /// The timed round trips.
+    /// The number of timed round trips.
     pub count: usize,
-    /// The round trips before them, which are not timed.
+    /// The number of round trips before the timed ones, which are not timed.
     pub warm_up: usize,
 }
 
 impl Sized {
-    /// Returns the number that fills about `time` when one takes `each_us`.
+    /// Returns the number of round trips that take about `time` if each takes `each_us` µs.
     pub fn filling(time: Duration, each_us: f64) -> Sized {
-        // A cast from float to integer saturates, so that a p50 of 0 ends at the bound.
+        // A cast from float to integer saturates, so an `each_us` of 0 results in the maximum.
         let fitting = (time.as_secs_f64() * 1e6 / each_us) as usize;
         let count = fitting.clamp(LEAST_COUNT, MOST_COUNT);
         Sized { count, warm_up: (count / WARM_UP_SHARE).max(LEAST_WARM_UP) }
@@ -41,7 +43,7 @@ pub fn median_ratio(works: &[f64], bases: &[f64]) -> f64 {
     median(&ratios)
 }
 
-/// Returns the median; of an even number of values the upper of the two middle ones.
+/// Returns the median. For an even number of values, this is the upper of the two middle ones.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

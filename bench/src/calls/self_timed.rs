@@ -1,4 +1,4 @@
-//! Calls that a function times itself: the function `Caller` of each language times its own calls.
+//! Measures calls that a function times itself: `Caller` in each language times its own calls.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::run::engine::Engine;
 
 /// Enough calls for a first estimate of the mean, which determines the size of the measured runs.
 const FIRST: Sized = Sized { count: 1000, warm_up: 100 };
-/// The time limit for an answer. It is longer than any sized run, and than the timeout of `Caller`
-/// in the configuration.
+/// The time limit for an answer. It is longer than any measured run, and longer than the timeout of
+/// `Caller` in the configuration.
 const ANSWER_WITHIN: Duration = Duration::from_secs(65);
 const SAMPLE_BYTES: usize = 8;
 
@@ -49,7 +49,7 @@ pub struct Calls<'a> {
     pub engine: &'a Engine,
     /// The function that makes the calls and times them.
     pub caller: &'a str,
-    /// The function that is called. It echoes.
+    /// The function that is called. It answers with the body that it gets.
     pub target: &'a str,
     /// The size of the body, in bytes.
     pub bytes: usize,
@@ -79,7 +79,7 @@ impl Calls<'_> {
         Ok(Samples::sorted(samples.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()))
     }
 
-    /// Returns the number of calls that fill about `time`. It is computed from the mean time of a
+    /// Returns the number of calls that take about `time`. It is computed from the mean time of a
     /// call, because the mean is many times the p50 when the cores are busy.
     pub fn size_for(&self, time: Duration) -> Result<Sized> {
         Ok(Sized::filling(time, self.run(FIRST)?.mean_us()))

@@ -53,7 +53,7 @@ const ECHO_PATH: &str = "/function/Echo";
 const EXTERNAL: &str = "external";
 /// The numbers of connections at which the plain echo is measured too.
 const EXTERNAL_CONNECTIONS: [usize; 2] = [16, 64];
-/// The time limit for the first answer. An application that takes longer hangs.
+/// The time limit for the first answer. An application that takes longer counts as hanging.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running application.
@@ -116,7 +116,7 @@ impl RunningApp {
         }
     }
 
-    /// Returns the root processes: they and their descendants do all of its work.
+    /// Returns the root processes. They and their descendants do all work of the application.
     fn roots(&self) -> Vec<i32> {
         match self {
             RunningApp::Engine(engine) => vec![engine.id()],
@@ -226,7 +226,7 @@ fn start(settings: &Settings, functions: &[Function]) -> Result<Vec<App>> {
     Ok(apps)
 }
 
-/// Measures `app.*`, unpinned: all applications in turn, in several rounds.
+/// Measures `app.*`, unpinned. Each of several rounds runs all applications in turn.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let apps = start(settings, functions)?;
     for connections in CONNECTIONS {
@@ -251,7 +251,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     apps.into_iter().try_for_each(|app| app.server.stop())
 }
 
-/// Returns the rounds of each application, and those of the plain echo if it is measured here.
+/// Returns the rounds of each application, and those of the plain echo if it is measured at this
+/// number of connections.
 fn rounds(
     settings: &Settings,
     apps: &[App],

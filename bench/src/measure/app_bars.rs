@@ -7,13 +7,13 @@ use crate::report::figures::{Bar, Report};
 /// The bars of one language's application, as ratios to other figures of the same rounds.
 struct Bars {
     language: &'static str,
-    /// The application over gRPC that it is compared with.
+    /// The application over gRPC that this application is compared with.
     grpc: &'static str,
-    /// The minimum rate as a share of that of the plain echo, at 16 and 64 connections.
+    /// The minimum rate, as a share of the plain echo's rate, at 16 and 64 connections.
     rps_over_external: f64,
-    /// The minimum rate as a multiple of that over gRPC, at 16 and 64 connections.
+    /// The minimum rate, as a multiple of the rate over gRPC, at 16 and 64 connections.
     rps_over_grpc: Option<f64>,
-    /// The maximum p50 as a multiple of that of gRPC-Go, at one connection.
+    /// The maximum p50, as a multiple of the p50 of gRPC-Go, at one connection.
     p50_over_grpc_go: Option<f64>,
 }
 
@@ -60,8 +60,9 @@ fn bars_of(language: &str) -> Option<&'static Bars> {
     BARS.iter().find(|bars| bars.language == language)
 }
 
-/// Returns whether the figures of a language have ratios to those of another application. All have
-/// ratios to the plain echo, which the engine of the application in C serves.
+/// Returns whether the report contains ratios of a language's figures to those of another
+/// application. The figures of all languages have ratios to the plain echo, which the engine of the
+/// application in C serves.
 pub fn is_compared_with(language: &str, other: &str) -> bool {
     bars_of(language).is_some_and(|bars| {
         let is_to_grpc_go = bars.p50_over_grpc_go.is_some() && other == GRPC_GO;
@@ -69,18 +70,19 @@ pub fn is_compared_with(language: &str, other: &str) -> bool {
     })
 }
 
-/// One application at one number of connections.
+/// One application at one number of connections, with the rounds that its ratios need.
 pub struct Compared<'a> {
-    /// The key of its language.
+    /// The key of the application's language.
     pub language: &'a str,
     pub connections: usize,
     pub own: &'a LoadRounds,
-    /// The plain echo, if it was measured.
+    /// The rounds of the plain echo, if it was measured.
     pub external: Option<&'a LoadRounds>,
 }
 
 impl<'a> Compared<'a> {
-    /// Adds the ratios below `key`, with their bars. `rounds_of` finds other applications.
+    /// Adds the ratios below `key`, with their bars. `rounds_of` returns the rounds of another
+    /// application.
     pub fn tell(
         &self,
         report: &mut Report,

@@ -16,12 +16,12 @@ use crate::run::functions::Function;
 use crate::run::settings::{Placement, Settings};
 
 const BYTES: usize = 16;
-/// The bar: rings take at most this multiple of the time of named pipes. The 0.05 is noise: named
-/// pipes measured against themselves differ by as much.
+/// The bar: rings take at most this multiple of the time of named pipes. The 0.05 allows for noise,
+/// because two measurements of named pipes differ by as much.
 const RING_BAR: f64 = 1.05;
-/// The same for the mean, which shows the few calls that take long: they wait some milliseconds for
-/// a core on which another program computes. The mean also differs by as much from one placement of
-/// the threads to another.
+/// The same bar for the mean. The mean shows the few slow calls, which wait some milliseconds for a
+/// core on which another program computes. It also varies by this factor with the placement of the
+/// threads.
 const MEAN_BAR: f64 = 3.0;
 
 /// Measures `beside.{one_busy,both_busy}.{fifo,ring}.16B.{p50_us,mean_us}`, unpinned.

@@ -22,18 +22,19 @@ use crate::run::settings::{Placement, Settings};
 use crate::run::{interrupt, prepared};
 
 const KEY: &str = "cancel.five_hops";
-/// The bar: a client that left costs nothing after this time.
+/// The bar, in µs: after this time, a client that left costs nothing any more.
 const BAR_US: f64 = 5000.0;
-/// The functions in between, in other languages: the key of each one's worker, and its name.
+/// The functions between the first and the last, in other languages: the key of each function's
+/// worker, and the function's name.
 const RELAYS: [(&str, &str); 3] =
     [("go", "RelayGo"), ("asyncio", "RelayAsyncio"), ("node", "RelayNode")];
 /// The first and the last function, in C.
 const FIRST: &str = "Relay";
 const LAST: &str = "Notice";
-/// The time limit for a word: longer than any word takes that arrives at all.
+/// The time limit for a number from `Notice`. If none has arrived by then, none will.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Measures `cancel.five_hops.*`, unpinned, if all of its languages could be built here.
+/// Measures `cancel.five_hops.*`, unpinned, if the workers of all its languages could be built.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let Some(Function { command: program, .. }) = functions.first() else {
         bail!("there is no C program")
@@ -50,8 +51,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     let path = folder.path().join("noticed");
     mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR)
         .with_context(|| format!("cannot make {}", path.display()))?;
-    // This process also holds an end to write, so that reading does not end when a handler closes
-    // its end.
+    // This process also holds a write end of the pipe, so that a read does not return end of file
+    // when a handler closes its own write end.
     let mut words = OpenOptions::new().read(true).write(true).open(&path)?;
     let way: Vec<&str> = RELAYS.iter().map(|(_, name)| *name).chain([LAST]).collect();
     let body = format!("{} {}", way.join(" "), path.to_str().context("the path is not UTF-8")?);
@@ -64,8 +65,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     engine.stop()
 }
 
-/// Makes a client leave while the last function waits. Returns the time from then until that
-/// function noticed, in ns.
+/// Makes a client leave while the last function waits. Returns the time from when the client left
+/// until that function noticed, in ns.
 fn leave(engine: &Engine, body: &str, words: &mut File) -> Result<u64> {
     let address = engine.address();
     let mut client = http::connect(address)?;
@@ -78,7 +79,8 @@ fn leave(engine: &Engine, body: &str, words: &mut File) -> Result<u64> {
         .with_context(|| format!("{LAST} noticed before the client had left"))
 }
 
-/// Reads the next word that `Notice` writes: 0 when it waits, then the time at which it noticed.
+/// Reads the next number that `Notice` writes to the pipe: 0 when it begins to wait, and then the
+/// time at which it noticed, in ns of the monotonic clock.
 fn word(from: &mut File) -> Result<u64> {
     let end = Instant::now() + WITHIN;
     loop {
@@ -89,7 +91,7 @@ fn word(from: &mut File) -> Result<u64> {
         match poll(&mut watched, PollTimeout::try_from(left.min(interrupt::POLL_EVERY))?) {
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => {
-                // A pipe never splits a word.
+                // A write of 8 bytes to a pipe is atomic, so all of them are there.
                 let mut bytes = [0; 8];
                 from.read_exact(&mut bytes)?;
                 return Ok(u64::from_ne_bytes(bytes));
