@@ -19,11 +19,11 @@ use crate::run::functions::{self, Function};
 use crate::run::settings::{Placement, Settings};
 use crate::run::{interrupt, processes};
 
-/// The number of rounds of an attempt. Their median counts.
+/// The number of rounds of an attempt. The median of the rounds counts.
 const ROUNDS: usize = 3;
 /// No round begins after this time, so that two attempts end within half a minute.
 const ATTEMPT: Duration = Duration::from_secs(12);
-/// The least number of undisturbed rounds for a judgement.
+/// The minimum number of undisturbed rounds for a judgement.
 const LEAST_ROUNDS: usize = 2;
 /// The time after which the check ends, even if something hangs.
 const RUN: Duration = Duration::from_secs(120);
@@ -31,9 +31,9 @@ const RUN: Duration = Duration::from_secs(120);
 const DISTURBING_CORES: f64 = 0.25;
 /// The time of one run of the floor.
 const FLOOR_TIME: Duration = Duration::from_millis(150);
-/// The time of calls without and beside handlers that compute.
+/// The duration of the calls without, and of the calls beside, handlers that compute.
 const BESIDE_TIME: Duration = Duration::from_millis(500);
-/// The calls over named pipes. They have one mode, so one request is enough.
+/// The number of calls over named pipes. Their time has only one mode, so one request is enough.
 const OVER_PIPES: Sized = Sized { count: 10_000, warm_up: 1_000 };
 const BYTES: usize = 16;
 
@@ -47,22 +47,24 @@ struct Figure {
 /// for calls through the engine. The floor is the ping-pong on one core, also for unpinned calls:
 /// the unpinned ping-pong takes ten times as long when the kernel happens to spread it over cores.
 const FIGURES: [Figure; FIGURE_COUNT] = [
-    // Measured: 1.3 directly; through the engine 1.7 on one machine and 2.4 on another.
+    // Measured: 1.3 for direct calls. For calls through the engine, 1.7 on one machine and 2.4 on
+    // another.
     Figure { name: "one core, slowest request, over the ping-pong floor", bound: 2.6 },
-    // Measured: 0.6 directly; through the engine 0.8 and 1.3. The quickest request counts here.
-    // If an engine becomes slow later, the ratio of slowest to quickest below shows that better.
+    // Measured: 0.6 for direct calls. For calls through the engine, 0.8 on one machine and 1.3 on
+    // the other. The quickest request counts here, because the ratio of the slowest request to the
+    // quickest below better shows an engine that becomes slow later.
     Figure { name: "unpinned, quickest request, over the ping-pong floor", bound: 1.25 },
     // Measured: 1.0 to 1.1.
     Figure { name: "one core, slowest request, over the quickest", bound: 2.0 },
     Figure { name: "unpinned, slowest request, over the quickest", bound: 2.0 },
-    // Measured: 0.32 directly; through the engine 0.5 to 0.62.
+    // Measured: 0.32 for direct calls, and 0.5 to 0.62 for calls through the engine.
     Figure { name: "one core, slowest request, over named pipes", bound: 0.65 },
-    // Measured: 2.5 to 4; 8 to 14 if idle callees do not move to their callers' core.
+    // Measured: 2.5 to 4, and 8 to 14 if idle callees do not move to their callers' core.
     Figure { name: "unpinned, ten calls alone, mean, over the ping-pong floor", bound: 7.0 },
-    // Measured: 22, while the clients connect; 850 and more if `workers.max` handlers compute at
+    // Measured: 22 while the clients connect, and 850 or more if `workers.max` handlers compute at
     // once.
     Figure { name: "beside computing handlers, at first, p90 over quiet", bound: 60.0 },
-    // Measured: 1.7 to 1.9; 5 with an engine that yields to handlers that compute.
+    // Measured: 1.7 to 1.9, and 5 with an engine that yields to handlers that compute.
     Figure { name: "beside computing handlers, p50 over quiet", bound: 3.5 },
 ];
 const FIGURE_COUNT: usize = 8;
@@ -155,8 +157,8 @@ fn round(
     ])
 }
 
-/// The p50 of the quickest and of the slowest request that an engine served, and the mean of a few
-/// calls that came alone.
+/// The p50 of the quickest and of the slowest request that an engine served, and the mean time of
+/// the few calls of requests that came alone.
 struct Span {
     quickest_us: f64,
     slowest_us: f64,
@@ -170,13 +172,14 @@ impl Span {
         placement: Placement,
     ) -> Result<Span> {
         let (requests, least_calls) = match placement {
-            // The second turn omits the request of 100,000 calls, which takes seconds if calls are
-            // slow.
+            // The second turn omits the request with 100,000 calls, because it takes seconds if
+            // calls are slow.
             Placement::OneCore(_) => {
                 ([&fresh::REQUESTS[..], &fresh::REQUESTS[..3]].concat(), 10_000)
             }
-            // A request of 10,000 calls takes 25 ms. If another program computes for that long, the
-            // whole request is as slow as on one core, so only requests of 100,000 calls count.
+            // A request with 10,000 calls takes 25 ms. If another program computes for that long,
+            // the whole request is as slow as on one core. So only requests with 100,000 calls
+            // count.
             Placement::Unpinned => ([fresh::REQUESTS; 2].concat(), 100_000),
         };
         let engine = Engine::start(settings, functions, placement, Channel::Default)?;
@@ -199,7 +202,8 @@ fn lower_median(mut values: Vec<f64>) -> f64 {
     values.get(middle).copied().unwrap_or(f64::NAN)
 }
 
-/// Returns the indexes of the figures above their bounds. A figure that is not a number is above.
+/// Returns the indexes of the figures that exceed their bounds. A figure that is not a number
+/// counts as exceeding its bound.
 fn exceeding(figures: &[f64; FIGURE_COUNT]) -> impl Iterator<Item = usize> {
     let within: [bool; FIGURE_COUNT] =
         std::array::from_fn(|index| figures[index] <= FIGURES[index].bound);

@@ -21,21 +21,21 @@ use crate::run::engine::Engine;
 use crate::run::functions::{self, Function};
 use crate::run::settings::{Pinned, Settings};
 
-/// The sizes of a crowd. Only the ratio beside the last size has a bar.
+/// The sizes of a crowd. Only the ratio for the last size has a bar.
 pub const SIZES: [usize; 2] = [100, 1000];
-/// All crowds.
+/// All kinds of crowd.
 pub const KINDS: [Kind; 3] = [Kind::Functions, Kind::Workers, Kind::Connections];
 /// All calls that are measured beside the crowds.
 pub const CASES: [Case; 3] =
     [Case::Internal(Channel::Fifo), Case::Internal(Channel::Ring), Case::External];
-/// The bar: a call takes at most this multiple of the time that it takes alone.
+/// The bar: beside a crowd, a call takes at most this multiple of the time that it takes alone.
 const RATIO_BAR: f64 = 1.2;
 const INTERNAL_BYTES: usize = 16;
 
 /// The members of a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Other functions, with a process each.
+    /// Other functions, each with its own process.
     Functions,
     /// Idle workers of one other function.
     Workers,
@@ -66,8 +66,8 @@ impl Kind {
         }
     }
 
-    /// Opens the connections of the crowd, if it has any. Each round opens new ones, because the
-    /// gateway closes idle connections.
+    /// Opens the connections of the crowd, if it consists of connections. Each round opens new
+    /// connections, because the gateway closes idle ones.
     fn connect(self, engine: &Engine, size: usize) -> Result<Vec<TcpStream>> {
         match self {
             Kind::Connections => (0..size).map(|_| http::connect(engine.address())).collect(),
@@ -145,8 +145,8 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     Ok(())
 }
 
-/// Measures an engine without a crowd and one with the crowd in turn. Returns the median of the
-/// ratios of their p50.
+/// Measures an engine without a crowd and an engine with the crowd in turn. Returns the median of
+/// the ratios of their p50 values.
 fn beside(
     settings: &Settings,
     functions: &[Function],

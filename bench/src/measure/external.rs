@@ -16,16 +16,17 @@ use crate::run::settings::{Placement, Settings};
 
 /// The numbers of connections in the page's chart. The largest exceeds the number of workers.
 pub const CONNECTIONS: [usize; 5] = [1, 4, 16, 64, 256];
-/// The numbers of connections that are measured in all rounds, and over named pipes too. For the
-/// others one round is enough for a chart.
+/// The numbers of connections that are measured in all rounds, and over named pipes too. The other
+/// numbers appear only in the chart, for which one round is enough.
 const MAIN_CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// The number of connections for the function that makes three internal calls.
 const THREE_CONNECTIONS: usize = 16;
-/// The bar: the rate of that function is at least this share of the empty function's rate.
+/// The bar: the rate of the function that makes three internal calls is at least this share of the
+/// empty function's rate.
 const THREE_SHARE: f64 = 0.5;
-/// The maximum number of calls in a round. It is so large that the time of the round ends first.
+/// The maximum number of calls in a round. A round always reaches its time limit first.
 pub const MAX_CALLS: u64 = 5_000_000;
-/// A small body, as a client of an empty function would send.
+/// The body of each request. It is small, like that of a client that calls an empty function.
 pub const BODY: &[u8] = b"ping";
 /// The function that answers with an empty body.
 pub const EMPTY_PATH: &str = "/function/Empty";
@@ -34,7 +35,7 @@ const FIFO_EVERY: usize = 2;
 
 /// One server under one load.
 struct Server {
-    /// The key of its figures, without the number of connections.
+    /// The key of the server's figures, without the number of connections.
     name: &'static str,
     address: SocketAddr,
     path: &'static str,

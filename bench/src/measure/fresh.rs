@@ -20,19 +20,20 @@ use crate::run::settings::{Placement, Settings};
 
 /// The numbers of internal calls of the requests, in the order in which they are sent.
 pub const REQUESTS: [usize; 4] = [10, 100, 10_000, 100_000];
-/// The number of times that each engine serves all of [`REQUESTS`]. It is more than one because one
-/// mode began only with the third request that took milliseconds.
+/// The number of times that each engine serves all of [`REQUESTS`]. It is more than one, because
+/// one of the modes began only with the third request that took milliseconds.
 const TURNS: usize = 2;
 /// The number of calls that a request must have for its p50 to count. The p50 of a smaller request
 /// mostly shows its first wakes.
 const LEAST_CALLS: usize = 10_000;
 /// The size of a body, in bytes.
 const BYTES: usize = 16;
-/// The silence before a request that comes alone. After it every thread of an engine is parked, and
-/// its core is halted. After a longer silence the host of a virtual machine takes longer to run a
-/// core again: the first call took 50 to 120 µs after 20 ms, and 200 to 700 µs after 250 ms.
+/// The silence before a request that comes alone. After this silence, every thread of the engine is
+/// parked, and its core is halted. After a longer silence, the host of a virtual machine takes
+/// longer to run a core again: the first call took 50 to 120 µs after a silence of 20 ms, and 200
+/// to 700 µs after 250 ms.
 const SILENCE: Duration = Duration::from_millis(20);
-/// The number of requests that come alone, for each engine. Their median counts.
+/// The number of requests that come alone, for each engine. The median of the requests counts.
 const ALONE_REQUESTS: usize = 5;
 /// The number of internal calls of a request that comes alone.
 const FEW_CALLS: usize = 10;
@@ -65,8 +66,8 @@ pub fn p50s_us(engine: &Engine, requests: &[usize], least_calls: usize) -> Resul
     Ok(p50s_us)
 }
 
-/// Sends several requests, each after a silence. Returns the median of their mean times of a call,
-/// in µs.
+/// Sends several requests, each after a silence. Returns the median of the requests' mean call
+/// times, in µs.
 pub fn few_mean_us(engine: &Engine) -> Result<f64> {
     let mut means_us = Vec::new();
     for _ in 0..ALONE_REQUESTS {

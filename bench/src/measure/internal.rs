@@ -1,5 +1,5 @@
-//! Internal calls in C: the function `Caller` times its own calls to `Echo`, over named pipes and
-//! over rings.
+//! Measures internal calls in C: the function `Caller` times its own calls to `Echo`, over named
+//! pipes and over rings.
 
 use anyhow::Result;
 
@@ -13,8 +13,8 @@ use crate::run::floors::{Floor, Floors, copy_key};
 use crate::run::functions::Function;
 use crate::run::settings::{Placement, Settings};
 
-/// The sizes with their names in the keys of the report. The callee echoes, so each size goes both
-/// ways.
+/// The names of the sizes in the keys of the report, and the sizes in bytes. The callee echoes, so
+/// each call moves this number of bytes in both directions.
 const SIZES: [(&str, usize); 5] =
     [("16B", 16), ("512B", 512), ("4KiB", 4 << 10), ("64KiB", 64 << 10), ("1MiB", 1 << 20)];
 /// The size that the relay floor carries.
@@ -22,10 +22,11 @@ const FLOOR_SIZE: &str = "16B";
 /// The bar: the p99 over rings is at most this multiple of the p50.
 const RING_TAIL_BAR: f64 = 4.0;
 /// A large payload over rings goes through shared memory. Its bar is the time of a small call plus
-/// this many copies from core to core: four copies (into the arena, through the engine, and back),
-/// and half as much again for the data that they displace from the caches.
+/// the time of this many copies from core to core. Four of them are real copies (into the arena,
+/// through the engine, and back). The other two allow for the data that the copies displace from
+/// the caches.
 const RING_COPIES: f64 = 6.0;
-/// The bar of a large payload over rings is also at most this many µs.
+/// The bar of a large payload over rings never exceeds this time, in µs.
 const RING_BOUNDS_US: [(&str, f64); 2] = [("64KiB", 40.0), ("1MiB", 500.0)];
 
 /// Returns the bar: the maximum time of an internal call as a multiple of the relay floor of the
@@ -41,12 +42,13 @@ fn ratio_bar(channel: Channel, placement: Placement) -> f64 {
     }
 }
 
-/// Returns the key of one kind of channel.
+/// Returns the prefix of the keys for one kind of channel and one placement.
 pub fn key_of(channel: Channel, placement: Placement) -> String {
     format!("internal.{}.{}", channel.name(), placement.name())
 }
 
-/// Measures `internal.{fifo,ring}.PLACEMENT.*`, each on an engine of its own, in turn.
+/// Measures `internal.{fifo,ring}.PLACEMENT.*`. Each channel has its own engine, and the two
+/// engines are measured in turn.
 pub fn measure(
     settings: &Settings,
     floors: &Floors,
@@ -104,7 +106,7 @@ pub fn measure(
     engines.into_iter().try_for_each(|(_, engine)| engine.stop())
 }
 
-/// Adds the quantiles, with the bars for rings whose readers spin on a core of their own.
+/// Adds the quantiles. Rings whose readers spin on their own core have bars.
 fn tell(
     report: &mut Report,
     channel: Channel,

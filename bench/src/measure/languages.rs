@@ -24,7 +24,8 @@ struct Language {
     key: &'static str,
     name: &'static str,
     ratio_bar: Option<f64>,
-    /// The multiples of peers' rates that its external rate should reach.
+    /// The peers' keys, each with the multiple of the peer's rate that the language's external rate
+    /// should reach.
     peers: &'static [(&'static str, f64)],
 }
 
@@ -48,11 +49,11 @@ const PEERS: [&str; 5] = ["fastapi", "starlette", "express", "node_http", "net_h
 const BYTES: usize = 16;
 const BODY: &[u8] = &[b'x'; BYTES];
 const CONNECTIONS: usize = 64;
-/// The directions of calls.
+/// The directions of calls between a language and C.
 const TO_C: &str = "to_c";
 const DIRECTIONS: [&str; 2] = [TO_C, "from_c"];
-/// The bar of languages that have to pass an event loop or an interpreter's lock: rings take at
-/// most half the time of pipes.
+/// The bar for languages whose calls have to pass an event loop or an interpreter's lock: rings
+/// take at most this share of the time of named pipes.
 const RING_OVER_FIFO_BAR: f64 = 0.5;
 
 /// Measures `lang.*` and `peer.*`, unpinned, for the languages and peers that could be built here.
@@ -89,7 +90,7 @@ pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report)
     engine.stop()
 }
 
-/// Returns the keys of fifo, of ring, and of their ratio.
+/// Returns the keys of the figure over named pipes, of the figure over rings, and of their ratio.
 fn keys_of(language: &Language, direction: &str) -> [String; 3] {
     let of_channel =
         |channel: Channel| format!("lang.{}.{direction}.{}.16B", language.key, channel.name());
@@ -100,8 +101,8 @@ fn keys_of(language: &Language, direction: &str) -> [String; 3] {
     ]
 }
 
-/// Measures in each round C to C and one direction of the language, over named pipes and then over
-/// rings.
+/// Measures calls from C to C and calls in one direction of the language. Each round measures both,
+/// first over named pipes and then over rings.
 fn internal(
     settings: &Settings,
     engines: [&Engine; 2],
@@ -111,7 +112,7 @@ fn internal(
 ) -> Result<()> {
     let time = settings.effort.half_language_pair;
     let (caller, target) = (format!("Caller{}", language.name), format!("Echo{}", language.name));
-    // In order: C and the language over pipes, then both over rings.
+    // The order is: C and then the language over named pipes, C and then the language over rings.
     let mut rounds = Vec::new();
     for engine in engines {
         let base = Calls::in_c(engine, BYTES);

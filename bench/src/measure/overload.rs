@@ -28,20 +28,21 @@ const BAR_OFFERED: u32 = 200;
 const GOODPUT_BAR: f64 = 0.9;
 /// The timeout of the overloaded function.
 const TIMEOUT_MS: u32 = 100;
-/// Enough clients that calls never wait for one: twice the capacity times the timeout, and some
-/// more.
+/// The number of clients. It is above twice the capacity times the timeout, so that no call ever
+/// waits for a client.
 const CONNECTIONS: u32 = 600;
-/// The bar: beside a flood, calls of another function may take this multiple of the time without
-/// it.
+/// The bar: beside a flood, calls of another function take at most this multiple of the time that
+/// they take without the flood.
 const BESIDE_BAR: f64 = 2.0;
 /// The calls per second of that other function.
 const BESIDE_RATE: u32 = 500;
 const BESIDE_CONNECTIONS: u32 = 8;
-/// The time of calls before those that are measured, beside which a flood begins.
+/// The duration of the unmeasured calls that precede the measured ones. A flood begins at the end
+/// of this time.
 const WARM_UP: Duration = Duration::from_millis(250);
-/// The first moments of a flood.
+/// The duration of the first moments of a flood.
 const FIRST: Duration = Duration::from_secs(1);
-/// The maximum duration of a flood. It is ended earlier.
+/// The maximum duration of a flood. The bench ends every flood earlier.
 const FLOOD_TIME: &str = "60s";
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
@@ -57,13 +58,13 @@ struct Flood {
     /// The arguments of `nightcore bench` that set the pace.
     pace: &'static [&'static str],
     body_bytes: usize,
-    /// The time for which it runs before anything is measured beside it: until its function's limit
-    /// is found.
+    /// The time for which the flood runs before calls are measured beside it. By then the engine
+    /// has found the function's concurrency limit.
     before: Duration,
 }
 
 const FLOODS: [Flood; 4] = [
-    // Twice its capacity. Its handlers mostly wait.
+    // This flood makes twice as many calls as the function can answer. The handlers mostly wait.
     Flood {
         name: "sleeps",
         function: "Sleeps",
@@ -71,7 +72,7 @@ const FLOODS: [Flood; 4] = [
         body_bytes: 1,
         before: Duration::from_secs(1),
     },
-    // The same, but its handlers use all processor time that they get.
+    // This flood has the same rate, but its handlers use all processor time that they get.
     Flood {
         name: "computes",
         function: "Computes",
@@ -79,7 +80,7 @@ const FLOODS: [Flood; 4] = [
         body_bytes: 1,
         before: Duration::from_secs(4),
     },
-    // Nearly all calls are refused.
+    // The engine refuses nearly all calls of this flood.
     Flood {
         name: "refused",
         function: "Full",
@@ -87,7 +88,7 @@ const FLOODS: [Flood; 4] = [
         body_bytes: 1,
         before: Duration::from_secs(1),
     },
-    // Many bytes are copied.
+    // This flood makes the engine copy many bytes.
     Flood {
         name: "large",
         function: "Echo",
@@ -97,7 +98,8 @@ const FLOODS: [Flood; 4] = [
     },
 ];
 
-/// Starts an engine with the function whose calls are measured, and those that are overloaded.
+/// Starts an engine with the function whose calls are measured, and the functions that are
+/// overloaded.
 fn start(settings: &Settings, functions: &[Function]) -> Result<Engine> {
     let Some(Function { command: program, .. }) = functions.first() else {
         bail!("there is no C program")
@@ -171,7 +173,8 @@ fn beside_load(engine: &Engine, time: Duration, warm_up: Duration) -> Command {
     command
 }
 
-/// Returns a quantile of calls beside `beside`. Fails if any of them failed.
+/// Returns a quantile of calls that were made beside the load that `beside` names. Fails if any of
+/// these calls failed.
 fn quantile_us(result: &Value, beside: &str, pointer: &str) -> Result<f64> {
     ensure!(number(result, "/calls/failed")? == 0.0, "calls beside {beside} failed: {result}");
     number(result, pointer)
@@ -184,7 +187,7 @@ fn p99_us(settings: &Settings, engine: &Engine, beside: &str) -> Result<f64> {
 }
 
 /// Measures calls while all cores are busy with programs that the kernel runs only when no other
-/// thread wants a core. So it shows what the machine itself costs.
+/// thread wants a core. The result shows the slowdown that the machine itself causes.
 fn beside_busy(
     settings: &Settings,
     floors: &Floors,
@@ -209,10 +212,10 @@ fn beside_busy(
     Ok(())
 }
 
-/// Makes the calling thread run only when no other one wants its core.
+/// Makes the calling thread run only when no other thread wants its core.
 fn run_last() -> std::io::Result<()> {
     let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the kernel reads the parameters, which are there.
+    // SAFETY: the kernel only reads the parameters, and `none` is valid for the whole call.
     match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
@@ -230,7 +233,8 @@ impl Flood {
     }
 }
 
-/// Starts a flood while calls are made beside it, and measures those of its first moments.
+/// Starts a flood while calls of another function are being made, and measures these calls during
+/// the first moments of the flood.
 fn first_moments(
     settings: &Settings,
     engine: &Engine,
@@ -240,7 +244,7 @@ fn first_moments(
     let mut load = beside_load(engine, time, WARM_UP);
     let child = load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child: Child = child.context("cannot run `nightcore bench`")?;
-    // The calls have connected by then, and their measurement begins soon.
+    // After this time, the clients of the calls have connected, and their measurement begins soon.
     std::thread::sleep(WARM_UP);
     let flood = flood.start(settings, engine)?;
     let result = parse("Empty", &child.wait_with_output()?)?;
@@ -270,13 +274,14 @@ fn beside(settings: &Settings, engine: &Engine, flood: &Flood, report: &mut Repo
 
 /// The slowdown of calls beside a function that is called twice as often as it can compute.
 pub struct BesideComputing {
-    /// p90 in the first moments of that load, over p90 without it.
+    /// The p90 in the first moments of that load, divided by the p90 without it.
     pub first_p90: f64,
-    /// p50 later on, over p50 without the load.
+    /// The p50 later on, divided by the p50 without the load.
     pub p50: f64,
 }
 
-/// Measures this slowdown with a fresh engine, for `time` each.
+/// Measures the slowdown beside a function that computes, with a fresh engine. Calls are measured
+/// for `time` before the load, in its first moments, and later on.
 pub fn beside_computing(
     settings: &Settings,
     functions: &[Function],
@@ -305,7 +310,7 @@ fn command(engine: &Engine, function: &str, warm_up: Duration) -> Command {
     command
 }
 
-/// Returns the report of `nightcore bench`. Failed calls in it are not an error here.
+/// Runs `nightcore bench` and returns its report. Failed calls in the report are not an error here.
 fn load(engine: &Engine, function: &str, time: Duration, arguments: &[&str]) -> Result<Value> {
     let mut command = command(engine, function, time / 2);
     command.args(["--data", "", "--duration", &format!("{}ms", time.as_millis())]).args(arguments);

@@ -67,8 +67,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs a part. Its failure is reported at the end, and the other parts continue, unless the
-    /// run was told to end.
+    /// Runs a part. If the part fails, its error is reported at the end, and the other parts still
+    /// run, unless the run was told to end.
     fn part(&mut self, names: &[&str], measure: impl FnOnce(&mut Report) -> Result<()>) {
         let wanted: Vec<&str> =
             names.iter().copied().filter(|name| self.settings.wants(name)).collect();
@@ -82,7 +82,8 @@ impl Run<'_> {
         }
     }
 
-    /// Returns whether a part was interrupted. If none was, the next part checks for itself.
+    /// Returns whether the run was told to end and a part has failed. If no part has failed yet,
+    /// the next part itself checks whether to end.
     fn told_to_end(&self) -> bool {
         interrupt::pending() && !self.failures.is_empty()
     }

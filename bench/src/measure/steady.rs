@@ -15,17 +15,19 @@ use crate::run::settings::{Placement, Settings};
 
 const MEMORY_KEY: &str = "memory.engine";
 const IDLE_KEY: &str = "idle.cpu_percent";
-/// Enough connections for many calls in little time.
+/// The number of connections, which is enough to make many calls in little time.
 const CONNECTIONS: usize = 64;
 /// A lower bound for the rate of any machine of this kind.
 const LEAST_RPS: u64 = 10_000;
 const LEAST_SECONDS: u64 = 10;
-/// The bar: the growth of memory after the first number of calls, by which every pool and buffer
-/// has reached its size.
+/// The bar: the maximum growth of memory after the first number of calls, in MB. By then, every
+/// pool and buffer has reached its final size.
 const GROWTH_BAR_MB: f64 = 5.0;
-/// The bar of CPU time while idle: no thread spins on a ring, and timers are few.
+/// The bar of CPU time while idle, in per cent of one core: no thread spins on a ring, and timers
+/// are few.
 const IDLE_BAR_PERCENT: f64 = 0.5;
-/// The time after which the engine has forgotten the load.
+/// The pause between the load and the idle measurement, after which the load has no effect any
+/// more.
 const SETTLE: Duration = Duration::from_secs(10);
 
 fn call(engine: &Engine, calls: u64) -> Result<()> {
@@ -53,11 +55,11 @@ fn memory_key(calls: u64) -> String {
     format!("{MEMORY_KEY}.after_{name}_calls_mb")
 }
 
-/// Measures `memory.*` and then `idle.*`, unpinned, on an engine of its own, so that its calls
-/// count from 0.
+/// Measures `memory.*` and then `idle.*`, unpinned. Starts a new engine, so that the number of
+/// calls begins at 0.
 pub fn measure(settings: &Settings, functions: &[Function], report: &mut Report) -> Result<()> {
     let engine = Engine::start(settings, functions, Placement::Unpinned, Channel::Default)?;
-    // Idle time is also measured after a load, but after a short one.
+    // These calls are made even if only `idle.*` is wanted, because it is measured after a load.
     let [first, more @ ..] = settings.effort.memory_calls else { bail!("memory has no base") };
     call(&engine, *first)?;
     if settings.wants(MEMORY_KEY) {
