@@ -18,7 +18,7 @@ const BAR_STEP: f64 = 44.0;
 const NAMES_WIDTH: f64 = 150.0;
 /// The least width of a part of a bar that has room for its number.
 const NUMBER_WIDTH: f64 = 40.0;
-/// The approximate number of grid lines: enough to read a number.
+/// The approximate number of grid lines, which is enough to read a number.
 const WANTED_TICKS: f64 = 5.0;
 /// The number of colours that the page has for series.
 pub const COLOURS: usize = 6;
@@ -27,7 +27,7 @@ pub const COLOURS: usize = 6;
 #[derive(Clone, Debug)]
 pub struct Series {
     pub name: String,
-    /// One value for each place on the axis; `None` where nothing was measured.
+    /// One value for each place on the axis, or `None` where nothing was measured.
     pub values: Vec<Option<f64>>,
 }
 
@@ -35,11 +35,11 @@ pub struct Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     FromZero,
-    /// For values that differ a lot. All must be above 0.
+    /// A logarithmic scale, for values that differ a lot. All values must be above 0.
     Log,
 }
 
-/// Returns a chart of lines over named places; `None` if there is no value.
+/// Returns a chart of lines over named places, or `None` if there is no value.
 pub fn lines(
     what: &str,
     places: &[&str],
@@ -110,8 +110,8 @@ pub fn lines(
     Some(svg + "</svg>" + &legend(series))
 }
 
-/// Returns a chart with a bar for each place, made up of one part for each series; `None` if there
-/// is no value.
+/// Returns a chart with one bar for each place, or `None` if there is no value. Each bar is
+/// made up of one part for each series.
 pub fn bars(what: &str, places: &[&str], series: &[Series], unit: &str) -> Option<String> {
     let value_of = |series: &Series, place: usize| {
         series

@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 /// One figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Its name, from the general to the specific, separated by dots.
+    /// The figure's name: words from the general to the specific, separated by dots.
     pub key: String,
-    /// Its value, rounded.
+    /// The figure's value, rounded.
     pub value: f64,
-    /// Its bar, if it has one.
+    /// The figure's bar, if it has one.
     pub bar: Option<Bar>,
-    /// Whether it is omitted from the printed table.
+    /// Whether the printed table omits the figure.
     pub is_detail: bool,
 }
 
@@ -36,7 +36,7 @@ impl Bar {
         }
     }
 
-    /// Returns its sign and its number.
+    /// Returns the comparison sign and the number of the bar.
     pub fn parts(self) -> (&'static str, f64) {
         match self {
             Bar::AtMost(bar) => ("<=", bar),
@@ -61,7 +61,7 @@ impl Report {
         self.push(key, value, None, false);
     }
 
-    /// Adds a figure that is written to the files, for the page's charts, but is not in the printed
+    /// Adds a figure that is written to the files for the page's charts, and is not in the printed
     /// table.
     pub fn add_detail(&mut self, key: &str, value: f64) {
         self.push(key, value, None, true);
@@ -135,7 +135,7 @@ impl Report {
     }
 }
 
-/// Rounds a value: more digits would say more than was measured.
+/// Rounds a value to three decimals, because no measurement is more precise.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

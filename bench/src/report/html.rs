@@ -1,4 +1,4 @@
-//! Text in HTML and SVG.
+//! Escapes text for HTML and SVG.
 
 /// Escapes a text for an element or a quoted attribute.
 pub fn escape(text: &str) -> String {

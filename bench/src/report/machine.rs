@@ -11,17 +11,17 @@ use crate::report::figures::Report;
 use crate::report::ticks::Ticks;
 use crate::run::{cpu, interrupt};
 
-/// The time of an observation. It is long enough to show which other processes are busy.
+/// The duration of an observation. It is long enough to show which other processes are busy.
 const OBSERVED_FOR: Duration = Duration::from_millis(500);
-/// The maximum number of names: enough to know what else runs.
+/// The maximum number of other processes that are named. It is enough to see what else runs.
 const MAX_NAMES: usize = 8;
-/// The share of one core, in per cent, below which a process disturbs no one.
+/// The share of one core, in per cent, below which a process does not disturb a measurement.
 const NAMED_PERCENT: f64 = 2.0;
 /// The share of all cores, in per cent, above which other processes are likely to affect figures.
 const BUSY_PERCENT: f64 = 10.0;
 
 /// The share of stolen time, in per cent, above which the host is likely to affect figures: it
-/// stops threads that spin for a message, and other threads wait for those.
+/// stops threads that spin for a message, and other threads wait for the stopped ones.
 const STOLEN_PERCENT: f64 = 2.0;
 
 /// Returns the description in some lines, and adds its numbers to the report.
@@ -55,8 +55,8 @@ pub fn describe(report: &mut Report) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Adds the share of the cores' time that the host took since `before` to the report, and returns a
-/// line about it if it was much.
+/// Adds the share of the cores' time that the host took since `before` to the report. Returns a
+/// line about this share if it is large.
 pub fn describe_host(before: Ticks, report: &mut Report) -> Option<String> {
     let percent = Ticks::now()?.stolen_percent_since(before);
     report.add("machine.stolen_percent", percent);
@@ -78,8 +78,8 @@ fn shown(names: &[String]) -> String {
     }
 }
 
-/// Observes the machine for a short time. Returns the share of all cores that is used, and the
-/// processes that use it, with per cent of one core.
+/// Observes the machine for a short time. Returns the used share of all cores in per cent, and the
+/// processes that use them, each with its share of one core in per cent.
 fn observe() -> Result<(f64, Vec<String>)> {
     let (ticks, times) = (Ticks::now(), cpu::of_each());
     interrupt::sleep(OBSERVED_FOR)?;
@@ -117,7 +117,7 @@ impl Neighbours {
     }
 
     /// Returns the mean number of cores that other programs have kept busy since `watch`. Time that
-    /// the host took counts as theirs.
+    /// the host took counts as the time of other programs.
     pub fn busy_cores(&self) -> Option<f64> {
         let now = Neighbours::watch()?;
         let busy = now.busy.saturating_sub(self.busy);

@@ -1,4 +1,4 @@
-//! The output of a run: the figures, the page, and the machine that the figures are of.
+//! The output of a run: the figures, the page, and a description of the measured machine.
 
 pub mod chart;
 pub mod figures;

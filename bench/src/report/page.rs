@@ -135,7 +135,8 @@ fn table(rows: &[&Row]) -> String {
     html + "</tbody></table></div>\n"
 }
 
-/// Returns a collapsed table for each first word of the keys, since there are many.
+/// Returns one table for each first word of the keys. The tables are collapsed, because there are
+/// many figures.
 fn all_figures(report: &Report) -> String {
     let mut html = String::from("<h2>All figures</h2>\n");
     let part_of = |row: &Row| row.key.split('.').next().unwrap_or_default().to_owned();
@@ -321,7 +322,7 @@ fn figure(title: &str, picture: Option<String>) -> String {
     }
 }
 
-/// Returns a section; `None` if none of it was measured.
+/// Returns a section, or `None` if nothing in it was measured.
 fn section(title: &str, text: &str, pictures: &str) -> Option<String> {
     let (title, text) = (escape(title), escape(text));
     let html = format!(

@@ -1,8 +1,8 @@
-//! The use of the time of all cores, from `/proc/stat`.
+//! Reads from `/proc/stat` how much time all cores were busy, idle, or taken by the host.
 
 use std::fs;
 
-/// Ticks of all cores since the boot.
+/// The clock ticks of all cores since the machine booted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ticks {
     /// Busy ticks, including those that the host of a virtual machine took.
@@ -12,27 +12,28 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// Returns the ticks until now; `None` if `/proc/stat` cannot be read.
+    /// Returns the ticks until now, or `None` if `/proc/stat` cannot be read.
     pub fn now() -> Option<Ticks> {
         Ticks::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
 
     fn parse(text: &str) -> Option<Ticks> {
         let line = text.lines().next()?.strip_prefix("cpu ")?;
-        // user nice system idle iowait irq softirq steal; guest times are in user already.
+        // The fields are: user nice system idle iowait irq softirq steal. The user time already
+        // includes the guest times.
         let ticks: Vec<u64> =
             line.split_whitespace().take(8).map(|word| word.parse().unwrap_or(0)).collect();
         let idle = ticks.get(3)? + ticks.get(4)?;
         Some(Ticks { busy: ticks.iter().sum::<u64>() - idle, idle, stolen: *ticks.get(7)? })
     }
 
-    /// Returns the share of the time since `before` in which cores were busy.
+    /// Returns the share of the time since `before` in which cores were busy, in per cent.
     pub fn busy_percent_since(self, before: Ticks) -> f64 {
         self.percent_since(before, self.busy.saturating_sub(before.busy))
     }
 
     /// Returns the share of the time since `before` that the host of a virtual machine took from
-    /// cores that had something to run.
+    /// cores that had something to run, in per cent.
     pub fn stolen_percent_since(self, before: Ticks) -> f64 {
         self.percent_since(before, self.stolen.saturating_sub(before.stolen))
     }

@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 
 use crate::run::processes::{self, Kept};
 
-/// A running program, in a process group of its own. Dropping it ends the program and its group.
+/// A running program with its own process group. Dropping this value ends the program and the
+/// group.
 #[derive(Debug)]
 pub struct Background {
     child: Child,
@@ -17,7 +18,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts the program. It ends with this process.
+    /// Starts the program. The kernel kills it when this process ends.
     pub fn start(command: &mut Command) -> Result<Background> {
         let parent = std::process::id();
         command.process_group(0);
@@ -30,12 +31,12 @@ impl Background {
         Ok(Background { child, _kept: kept })
     }
 
-    /// Returns its process id.
+    /// Returns the program's process id.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
-    /// Returns how it ended, if it has ended.
+    /// Returns the program's exit status, if the program has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }

@@ -15,7 +15,7 @@ impl Channel {
     /// Both kinds, in the order in which they are measured.
     pub const KINDS: [Channel; 2] = [Channel::Fifo, Channel::Ring];
 
-    /// Returns its name in the keys of the report and in the configuration.
+    /// Returns the channel's name in the keys of the report and in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Channel::Fifo => "fifo",
@@ -24,7 +24,7 @@ impl Channel {
         }
     }
 
-    /// Returns its lines of the configuration.
+    /// Returns the lines that select the channel in the configuration.
     pub fn config_text(self) -> String {
         match self {
             Channel::Fifo | Channel::Ring => {

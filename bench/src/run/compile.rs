@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 
 const FLAGS: [&str; 5] = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror"];
 
-/// Compiles one program from the sources. `more` follows them, so it may name libraries.
+/// Compiles one program from the sources. `more` follows the sources on the compiler's command
+/// line, so it may name libraries.
 pub fn compile(sources: &[PathBuf], output: &Path, more: &[OsString]) -> Result<()> {
     let compiler =
         std::env::var("CC").ok().filter(|cc| !cc.trim().is_empty()).unwrap_or_else(|| "cc".into());

@@ -1,11 +1,11 @@
-//! CPU time of a set of processes.
+//! Measures the CPU time of processes.
 
 use std::time::Duration;
 
 use crate::run::processes::{self, Stat};
 
-/// Returns the user and system time of the process and of all processes below it, including their
-/// children that ended.
+/// Returns the user and system time of the process and of all processes below it. The time of
+/// children that have ended is included.
 ///
 /// Live processes are read from their CPU clocks, which count nanoseconds. `/proc/PID/stat` counts
 /// ticks of 10 ms, which is too coarse for a process that should do nothing.
@@ -13,13 +13,13 @@ pub fn of_tree(root: i32) -> Duration {
     processes::tree(root).iter().map(|stat| own_time(stat) + ended_children(stat)).sum()
 }
 
-/// Returns the own time of every process of the machine that can be read.
+/// Returns every process on the machine with its own CPU time, which excludes its children.
 pub fn of_each() -> Vec<(Stat, Duration)> {
     processes::all().into_iter().map(|stat| (stat.clone(), own_time(&stat))).collect()
 }
 
-/// Returns the process's own time. It is zero for a process that has ended since: its time is then
-/// counted in its parent, as that of an ended child.
+/// Returns the process's own CPU time. Returns zero if the process has ended since `stat` was read.
+/// The parent's time for ended children then includes this time.
 fn own_time(stat: &Stat) -> Duration {
     let mut clock: libc::clockid_t = 0;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -38,7 +38,7 @@ fn ended_children(stat: &Stat) -> Duration {
     of_ticks(stat.ended_children_ticks)
 }
 
-/// Returns the duration of this number of the ticks that `/proc` counts in.
+/// Converts a number of clock ticks, which is the unit of `/proc`, to a duration.
 pub fn of_ticks(ticks: u64) -> Duration {
     // SAFETY: sysconf has no preconditions.
     let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1).cast_unsigned();

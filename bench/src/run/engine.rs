@@ -30,20 +30,21 @@ use crate::run::{cpu, interrupt, memory, processes};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The maximum length of the ready line.
 const MAX_READY_BYTES: usize = 4 * 1024;
-/// The time limit for a stop: longer than the engine gives its containers by default.
+/// The time limit for a stop. It is longer than the time that the engine gives its containers by
+/// default.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-/// The time limit for a stop after a failure: then a quick end matters more than an orderly one.
+/// The time limit for a stop after a failure, when a quick end matters more than an orderly one.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// The time within which the processes that an ended engine left behind must be gone.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
 const POLL_EVERY: Duration = Duration::from_millis(10);
-/// The number of log lines in an error: a message about a configuration has a line with the
-/// problem, and lines that show its place.
+/// The number of log lines in an error. It is enough for a message about a configuration, which has
+/// one line about the problem, and further lines that show its place.
 const LAST_LINES: usize = 4;
-/// The timeout of `Caller`: one call of it makes many internal calls.
+/// The timeout of `Caller`. It is long, because one call of `Caller` makes many internal calls.
 const CALLER_TIMEOUT: &str = "60s";
 
-/// A running engine. Dropping it ends it and everything below it.
+/// A running engine. Dropping this value ends the engine and all processes below it.
 #[derive(Debug)]
 pub struct Engine {
     program: PathBuf,
@@ -55,7 +56,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts `nightcore up` with the measured functions, and waits until it says that it is ready.
+    /// Starts `nightcore up` with the measured functions, and waits for its ready line.
     pub fn start(
         settings: &Settings,
         functions: &[Function],
@@ -81,8 +82,8 @@ impl Engine {
         command.arg("up").arg("--config").arg(&config).arg("--dir").arg(&state);
         command.args(["--ready-fd", &ready_end.as_raw_fd().to_string()]);
         command.stdin(Stdio::null()).stdout(log_file.try_clone()?).stderr(log_file);
-        // The engine has a process group of its own: Ctrl-C reaches the harness alone, which then
-        // ends the engine in order.
+        // The engine has its own process group, so Ctrl-C reaches only this process, which then
+        // stops the engine gracefully.
         command.process_group(0);
         let cpu_set = placement.cpu_set()?;
         let parent = std::process::id();
@@ -100,7 +101,8 @@ impl Engine {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", settings.engine.display()))?;
-        // This process must close its copy, or it would not see the end of the engine.
+        // This process must close its copy of the pipe's write end. Otherwise it would not read an
+        // end of file when the engine ends.
         drop(ready_end);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = Kept::new(child.id());
@@ -151,7 +153,7 @@ impl Engine {
             .with_context(|| format!("no http://IP:PORT in the ready line {:?}", line.trim()))
     }
 
-    /// Returns the address of its gateway.
+    /// Returns the address of the engine's gateway.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -175,14 +177,14 @@ impl Engine {
         memory::resident_mb(self.id())
     }
 
-    /// Returns a command for a subcommand of `nightcore` that asks this engine.
+    /// Returns a command that runs a subcommand of `nightcore` on this engine.
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(subcommand).arg("--dir").arg(state_of(&self.directory));
         command
     }
 
-    /// Returns its state as `nightcore ps --json` shows it.
+    /// Returns the engine's state as `nightcore ps --json` shows it.
     pub fn status(&self) -> Result<serde_json::Value> {
         let mut command = self.command("ps");
         command.arg("--json").stdin(Stdio::null());
@@ -198,7 +200,8 @@ impl Engine {
             .context("what `nightcore ps --json` printed is not JSON")
     }
 
-    /// Ends it as a user does, and checks the result: exit code 0, and nothing left behind.
+    /// Ends the engine as a user does. Checks that its exit code is 0, and that it leaves no
+    /// processes behind.
     pub fn stop(mut self) -> Result<()> {
         kill(self.pid(), Signal::SIGTERM).context("the engine is gone already")?;
         let Some(status) = self.wait_for_end(STOP_WITHIN)? else {
@@ -224,7 +227,7 @@ impl Engine {
         }
     }
 
-    /// Waits for its end. Returns `None` if it still runs after that time.
+    /// Waits for the end of the engine. Returns `None` if the engine still runs after `within`.
     fn wait_for_end(&mut self, within: Duration) -> Result<Option<ExitStatus>> {
         let end = Instant::now() + within;
         loop {
@@ -238,7 +241,7 @@ impl Engine {
         }
     }
 
-    /// Returns the last lines of its log, for error messages.
+    /// Returns the last lines of the engine's log, for error messages.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> =
@@ -263,7 +266,7 @@ impl Drop for Engine {
     }
 }
 
-/// Keeps a descriptor open over exec; called in the child between fork and exec.
+/// Keeps a descriptor open over exec. The child calls this function between fork and exec.
 fn keep_over_exec(fd: RawFd) -> io::Result<()> {
     // SAFETY: the descriptor was inherited over the fork and is open in the child.
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
@@ -279,7 +282,7 @@ fn state_of(directory: &TempDir) -> PathBuf {
 fn config_text(functions: &[Function], channel: Channel) -> Result<String> {
     let mut text = format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{}", channel.config_text());
     for Function { name, command, lines } in functions {
-        // A JSON array of strings is also one in TOML.
+        // A JSON array of strings is also an array of strings in TOML.
         write!(text, "\n[functions.{name}]\ncommand = {}\n", serde_json::to_string(command)?)?;
         text.push_str(lines);
         if name.starts_with("Caller") {

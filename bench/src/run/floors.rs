@@ -1,5 +1,5 @@
-//! Builds and runs the floors: the minimum time that the operating system takes for a piece of
-//! work.
+//! Builds and runs the floors. A floor measures the minimum time that the operating system takes
+//! for a piece of work.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -14,22 +14,22 @@ use crate::run::compile::compile;
 use crate::run::settings::{Placement, Settings};
 use crate::run::{interrupt, processes};
 
-/// Enough iterations for a first estimate of the p50, which determines the size of the measured
-/// runs.
+/// The number of iterations for a first estimate of the p50, which determines the size of the
+/// measured runs.
 const FIRST_ITERATIONS: usize = 500;
-/// The number of runs of a floor alone; the median counts. The number is odd, and small, because
-/// measurements in pairs run the floor themselves.
+/// The number of runs of a floor alone. It is odd, because the median of the runs counts. It is
+/// small, because measurements that are compared with a floor also run the floor themselves.
 const RUNS: usize = 3;
-/// The time of a run that is made because a bar needs the floor and the report does not have it
-/// yet.
+/// The duration of a run that is made because a bar needs the floor and the report does not contain
+/// its figure yet.
 const FRESH_RUN: Duration = Duration::from_millis(100);
 
 /// A floor whose processes may run anywhere.
 #[derive(Clone, Copy, Debug)]
 pub enum Floor {
-    /// A → B → A.
+    /// The round trip A → B → A.
     PingPong,
-    /// A → E → B → E → A.
+    /// The round trip A → E → B → E → A.
     Relay,
 }
 
@@ -37,7 +37,7 @@ impl Floor {
     /// All floors.
     pub const ALL: [Floor; 2] = [Floor::PingPong, Floor::Relay];
 
-    /// Returns its name in the keys of the report, which is also the name of its source file.
+    /// Returns the floor's name in the keys of the report. Its source file has the same name.
     pub fn name(self) -> &'static str {
         match self {
             Floor::PingPong => "pingpong",
@@ -48,7 +48,8 @@ impl Floor {
 
 /// The floor of two cores, with one process on each.
 const COPY: &str = "memcpy_cross_core";
-/// The sizes that are copied, with the number of copies of one run, which takes some milliseconds.
+/// The sizes that are copied, each with the number of copies in one run. A run takes some
+/// milliseconds.
 const COPIES: [(&str, usize, Sized); 2] = [
     ("64KiB", 64 << 10, Sized { count: 5000, warm_up: 500 }),
     ("1MiB", 1 << 20, Sized { count: 1000, warm_up: 100 }),
@@ -96,7 +97,8 @@ impl Floors {
         (self.program(BUSY), [cpu.to_string()])
     }
 
-    /// Runs a program once. It limits its own life, and ends with this process.
+    /// Runs a program once. The program limits its own lifetime, and the kernel kills it when this
+    /// process ends.
     fn run(&self, name: &str, size: Sized, options: &[String]) -> Result<Quantiles> {
         interrupt::check()?;
         let mut command = Command::new(self.program(name));
@@ -126,8 +128,8 @@ impl Floors {
         self.run(floor.name(), size, &options)
     }
 
-    /// Returns the p50 in µs: the report's figure if there is one already, otherwise the median of
-    /// a few fresh runs of a tenth of a second each.
+    /// Returns the p50 in µs. This is the report's figure if the report already has one, and
+    /// otherwise the median of a few new runs of 100 ms each.
     pub fn reported_us(&self, floor: Floor, placement: Placement, report: &Report) -> Result<f64> {
         let key = format!("floor.{}.{}.p50_us", floor.name(), placement.name());
         if let Some(p50_us) = report.get(&key) {
@@ -144,7 +146,7 @@ impl Floors {
         Ok(self.placed(floor, placement, size)?.p50)
     }
 
-    /// Returns the number of round trips that fill about `time`.
+    /// Returns the number of round trips that take about `time`.
     pub fn size_for(&self, floor: Floor, placement: Placement, time: Duration) -> Result<Sized> {
         let first = Sized { count: FIRST_ITERATIONS, warm_up: FIRST_ITERATIONS };
         Ok(Sized::filling(time, self.p50_us(floor, placement, first)?))

@@ -7,18 +7,18 @@ use anyhow::{Context, Result, ensure};
 use crate::run::compile::compile;
 use crate::run::settings::Settings;
 
-/// The functions of the program that every engine runs, with a container for each.
+/// The functions of the program that every engine runs, each in its own container.
 const NAMES: [&str; 4] = ["Caller", "Echo", "Empty", "Three"];
 const SOURCES: [&str; 6] = ["main.c", "caller.c", "echo.c", "three.c", "cancel.c", "overload.c"];
 
 /// A function of an engine.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// Its name.
+    /// The function's name.
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Further lines of its table in the configuration.
+    /// Further lines of the function's table in the configuration.
     pub lines: String,
 }
 
@@ -35,18 +35,18 @@ pub fn build(settings: &Settings) -> Result<Vec<Function>> {
     Ok(NAMES.map(|name| Function::new(name, vec![program.clone()])).into())
 }
 
-/// Compiles the program for members of a crowd, whose argument is a name.
+/// Compiles the program for members of a crowd. Its argument is the name of a member.
 pub fn build_crowd(settings: &Settings) -> Result<String> {
     build_program(settings, "crowd", &["crowd.c"])
 }
 
-/// Compiles the program for functions of the application, whose arguments are its name and the
-/// functions that it calls.
+/// Compiles the program for functions of the application. Its arguments are the name of a function
+/// and the names of the functions that this function calls.
 pub fn build_app(settings: &Settings) -> Result<String> {
     build_program(settings, "app", &["app.c"])
 }
 
-/// Compiles a program linked with the C library, as a user would.
+/// Compiles a program and links it with the C library, as a user would.
 fn build_program(settings: &Settings, name: &str, sources: &[&str]) -> Result<String> {
     let header = settings.include_dir.join("nightcore.h");
     ensure!(header.is_file(), "there is no {}", header.display());

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-/// The time between two checks of the flag in a wait.
+/// The time between two checks of the flag during a wait.
 pub const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// The signal that arrived, or 0.
+/// The number of the signal that arrived, or 0.
 static CAME: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn on_signal(signal: libc::c_int) {
@@ -19,7 +19,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
 
 /// Handles SIGINT and SIGTERM, ignores SIGPIPE, and starts the time limit of the run.
 pub fn install(run: Duration) -> Result<()> {
-    // Without SA_RESTART, so that a blocked read returns.
+    // SA_RESTART is not set, so that a signal makes a blocked read return.
     let remember =
         SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
@@ -52,8 +52,8 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Sleeps without waking in between, which would disturb the measurement, unless the run is told to
-/// end.
+/// Sleeps for `time`, or until the run is told to end. The thread does not wake in between, because
+/// that would disturb the measurement.
 pub fn sleep(time: Duration) -> Result<()> {
     let end = Instant::now() + time;
     loop {
@@ -66,7 +66,7 @@ pub fn sleep(time: Duration) -> Result<()> {
             tv_sec: libc::time_t::try_from(left.as_secs())?,
             tv_nsec: libc::c_long::from(left.subsec_nanos()),
         };
-        // Not `std::thread::sleep`, which goes on sleeping after a signal.
+        // `std::thread::sleep` is not used, because it continues to sleep after a signal.
         // SAFETY: the request is a valid timespec, and a null pointer for the rest is allowed.
         unsafe { libc::nanosleep(&request, std::ptr::null_mut()) };
     }

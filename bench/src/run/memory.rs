@@ -1,4 +1,4 @@
-//! Resident memory of one process.
+//! Reads the resident memory of one process.
 
 use std::fs;
 

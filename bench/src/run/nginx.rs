@@ -1,4 +1,4 @@
-//! nginx in front of nginx, as a proxy in front of a service: the peer of external calls.
+//! Runs nginx as a proxy in front of another nginx, for comparison with external calls.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,14 +9,16 @@ use anyhow::{Context, Result};
 use crate::run::peers::{Peer, free_address};
 use crate::run::settings::Settings;
 
-/// The folders in which nginx may be besides those in the user's `PATH`.
+/// The folders in which the bench looks for nginx after those in the user's `PATH`.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
-/// Enough for twice the largest number of clients: each also has a connection behind the proxy.
+/// The maximum number of connections of a worker. It exceeds twice the largest number of clients,
+/// because each client also has a connection behind the proxy.
 const WORKER_CONNECTIONS: usize = 4096;
-/// Connections are kept for a whole run, as ours are.
+/// The number of requests after which nginx closes a connection. It is so large that nginx, like
+/// Nightcore, keeps a connection for a whole run.
 const REQUESTS_OF_A_CONNECTION: u64 = 1_000_000_000;
 
-/// A proxy and the server behind it, one worker process each. Dropping it ends both.
+/// A proxy and the server behind it, each with one worker process. Dropping this value ends both.
 #[derive(Debug)]
 pub struct Nginx {
     proxy: Peer,
@@ -24,7 +26,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts both. Returns `None`, and prints that, if nginx is not installed.
+    /// Starts both servers. If nginx is not installed, prints a message and returns `None`.
     pub fn start(settings: &Settings) -> Result<Option<Nginx>> {
         let Some(program) = find() else {
             eprintln!("skipped: nginx, as it is not installed (the package nginx-light or nginx)");
@@ -50,12 +52,12 @@ impl Nginx {
         self.proxy.address()
     }
 
-    /// Returns the processes below which all of its work happens.
+    /// Returns the root processes. They and their descendants do all work of both servers.
     pub fn roots(&self) -> [i32; 2] {
         [self.proxy.pid(), self.upstream.pid()]
     }
 
-    /// Ends both.
+    /// Ends both servers.
     pub fn stop(self) -> Result<()> {
         self.proxy.stop()?;
         self.upstream.stop()
@@ -82,13 +84,13 @@ fn start_one(
     fs::write(folder.join("nginx.conf"), text).context("cannot write nginx.conf")?;
     let folder = folder.to_str().context("the path of the bench is not UTF-8")?;
     let program = program.to_str().context("the path of nginx is not UTF-8")?;
-    // All paths are relative to the folder.
+    // All paths in the configuration are relative to the folder.
     let command = [program, "-p", folder, "-c", "nginx.conf", "-e", "error.log"].map(str::to_owned);
     Peer::start_at(settings, name, &command, address)
 }
 
-/// Returns the configuration. Everything that nginx writes goes to its own folder, and its workers
-/// run as the user that started it.
+/// Returns the configuration. nginx writes only to its own folder, and its workers run as the user
+/// that started it.
 fn config_text(is_root: bool, servers: &str) -> String {
     let user = if is_root { "user root;\n" } else { "" };
     format!(

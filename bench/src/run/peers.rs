@@ -1,4 +1,4 @@
-//! Other servers, to compare with.
+//! Runs other servers, with which Nightcore is compared.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use crate::run::settings::Settings;
 const READY_WITHIN: Duration = Duration::from_secs(15);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// A running server. Dropping it ends it.
+/// A running server. Dropping this value ends the server.
 #[derive(Debug)]
 pub struct Peer {
     name: String,
@@ -25,7 +25,8 @@ pub struct Peer {
     program: Background,
 }
 
-/// Returns an address with a free port. Nothing else here lets the system choose a port meanwhile.
+/// Returns an address with a free port. The port stays free until the server starts, because
+/// nothing else in the bench lets the system choose a port in between.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
@@ -36,7 +37,8 @@ impl Peer {
         Peer::start_at(settings, name, command, free_address()?)
     }
 
-    /// Starts a server at this address, which it may also get in another way.
+    /// Starts a server at this address, and waits until it listens. The server may take its port
+    /// from the environment, or get the address in another way.
     pub fn start_at(
         settings: &Settings,
         name: &str,
@@ -70,17 +72,17 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Returns its key.
+    /// Returns the server's key.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the address at which it listens.
+    /// Returns the address at which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns its process id.
+    /// Returns the server's process id.
     pub fn pid(&self) -> i32 {
         self.program.pid()
     }

@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-/// The time limit for killed processes to end. They usually end at once; this bounds the wait for a
-/// process that the kernel does not release.
+/// The time limit for killed processes to end. They usually end at once. The limit bounds the wait
+/// for a process that the kernel does not release.
 const END_WITHIN: Duration = Duration::from_secs(2);
 const POLL_EVERY: Duration = Duration::from_millis(5);
 
@@ -21,13 +21,13 @@ const POLL_EVERY: Duration = Duration::from_millis(5);
 pub struct Stat {
     /// The id of the process.
     pub pid: i32,
-    /// Its program's name, at most 15 bytes.
+    /// The name of the process's program, at most 15 bytes.
     pub name: String,
-    /// R, S, D, Z, …
+    /// The letter of the process's state: R, S, D, Z, …
     pub state: char,
-    /// The id of its parent.
+    /// The id of the parent process.
     pub parent: i32,
-    /// CPU time of its children that ended and were waited for, in clock ticks.
+    /// The CPU time of the children that ended and were waited for, in clock ticks.
     pub ended_children_ticks: u64,
 }
 
@@ -36,7 +36,7 @@ pub struct Stat {
 fn parse_stat(line: &str) -> Option<Stat> {
     let (pid, rest) = line.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
-    // The fields as in proc(5), where the state is the third.
+    // Fields are numbered as in proc(5), where the state is field 3.
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).copied();
     let children_user: u64 = field(16)?.parse().ok()?;
@@ -50,7 +50,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
-/// Returns all processes. One that ends meanwhile is left out.
+/// Returns all processes, without those that end in the meantime.
 pub fn all() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -85,7 +85,7 @@ fn own_pid() -> i32 {
     Pid::this().as_raw()
 }
 
-/// Children that are waited for elsewhere: they, and the processes below them, are not orphans.
+/// The children that other code waits for. They, and the processes below them, are not orphans.
 static KEPT: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn kept() -> MutexGuard<'static, BTreeSet<i32>> {
@@ -120,7 +120,7 @@ pub fn orphans() -> Vec<Stat> {
     let children = all().into_iter().filter(|stat| stat.parent == own && !kept.contains(&stat.pid));
     let (dead, alive): (Vec<Stat>, Vec<Stat>) = children.partition(|stat| stat.state == 'Z');
     for stat in dead {
-        // The process may have been reaped by now, which is just as good.
+        // An error is ignored, because the process may have been reaped already.
         let _ = waitpid(Pid::from_raw(stat.pid), Some(WaitPidFlag::WNOHANG));
     }
     alive.iter().flat_map(|stat| tree(stat.pid)).filter(|stat| stat.state != 'Z').collect()
@@ -136,14 +136,14 @@ pub fn adopt_orphans() -> io::Result<()> {
     }
 }
 
-/// Makes a child get `signal` when this process ends, even if by SIGKILL. Called between fork and
-/// exec.
+/// Makes the kernel send `signal` to a child when its parent ends, even if SIGKILL ends the parent.
+/// The child calls this function between fork and exec.
 pub fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // The parent may have ended before that.
+    // The parent may have ended before the call of prctl.
     if nix::unistd::getppid().as_raw().cast_unsigned() != parent {
         return Err(Errno::ESRCH.into());
     }
@@ -159,7 +159,7 @@ pub fn end_orphans() {
             return;
         }
         for stat in left {
-            // It may have ended since, which is just as good.
+            // An error is ignored, because the process may have ended already.
             let _ = kill(Pid::from_raw(stat.pid), Signal::SIGKILL);
         }
         std::thread::sleep(POLL_EVERY);

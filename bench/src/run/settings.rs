@@ -8,19 +8,19 @@ use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Where the processes of a measurement may run. Results have two modes, depending on placement, so
-/// both are reported.
+/// The cores on which the processes of a measurement may run. Results depend on the placement, so
+/// both placements are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// All processes on this core. This is the cost of the work itself, since no halted core has to
-    /// be woken.
+    /// All processes run on this core. Results show the cost of the work itself, because no halted
+    /// core has to be woken.
     OneCore(usize),
-    /// Wherever the kernel puts them, which is what a user sees.
+    /// The kernel chooses the cores. Results show the cost that a user sees.
     Unpinned,
 }
 
 impl Placement {
-    /// Returns its name in the keys of the report.
+    /// Returns the placement's name in the keys of the report.
     pub fn name(self) -> &'static str {
         match self {
             Placement::OneCore(_) => "one_core",
@@ -37,37 +37,38 @@ impl Placement {
     }
 }
 
-/// The duration of each part of a run. Numbers of rounds are odd, so that the median is one of
-/// them.
+/// The duration of each part of a run. Numbers of rounds are odd, so that the median is the result
+/// of one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// The time by which the whole run ends, whatever is missing.
+    /// The time after which the whole run ends, even if figures are missing.
     pub run: Duration,
-    /// The number of rounds of floor, fifo and ring.
+    /// The number of rounds that measure the floor, named pipes and rings.
     pub pairs: usize,
-    /// The time of each of these in a round.
+    /// The duration of each of the three measurements in a round.
     pub half_pair: Duration,
-    /// The same for the sizes that have no floor.
+    /// The number of rounds for the sizes that have no floor, and the duration of each measurement
+    /// in a round.
     pub size_rounds: usize,
     pub size_round: Duration,
     /// The number of fresh engines that show the modes of an internal call, for each placement.
     pub fresh_engines: usize,
-    /// The same for internal calls beside busy cores.
+    /// The rounds, and the duration of each measurement, of internal calls beside busy cores.
     pub beside_rounds: usize,
     pub beside_round: Duration,
-    /// The same for servers with one number of connections.
+    /// The rounds, and the duration of each measurement, of servers at one number of connections.
     pub external_rounds: usize,
     pub external_round: Duration,
-    /// The same for each direction of each language.
+    /// The rounds, and the duration of each measurement, of one direction of one language.
     pub language_pairs: usize,
     pub half_language_pair: Duration,
-    /// The same for the servers of all languages and their peers.
+    /// The rounds, and the duration of each measurement, of all languages' servers and their peers.
     pub language_rounds: usize,
     pub language_round: Duration,
-    /// The same for the applications.
+    /// The rounds, and the duration of each measurement, of the applications.
     pub app_rounds: usize,
     pub app_round: Duration,
-    /// The same for an engine with and without a crowd.
+    /// The rounds, and the duration of each measurement, of an engine with and without a crowd.
     pub crowd_rounds: usize,
     pub crowd_round: Duration,
     /// The number of clients that leave while functions wait for each other.
@@ -113,7 +114,8 @@ impl Effort {
         memory_calls: &[100_000, 1_000_000],
         crowds: false,
     };
-    /// The effort of `make bench-long`: the same, and what does not fit into twelve minutes.
+    /// The effort of `make bench-long`: that of [`Effort::FULL`], and the measurements that do not
+    /// fit into twelve minutes.
     pub const LONG: Effort = Effort {
         run: Duration::from_secs(30 * 60),
         memory_calls: &[100_000, 1_000_000, 10_000_000],
@@ -146,7 +148,7 @@ impl Effort {
         memory_calls: &[100_000],
         ..Effort::FULL
     };
-    /// The same with the crowds.
+    /// The effort of [`Effort::QUICK`], with the crowds.
     pub const QUICK_LONG: Effort = Effort { run: Effort::LONG.run, crowds: true, ..Effort::QUICK };
 }
 
@@ -193,8 +195,8 @@ impl Settings {
 pub struct Pinned(CpuSet);
 
 impl Pinned {
-    /// Places the clients of a measurement with this placement. Unpinned clients stay where they
-    /// may run now.
+    /// Places the clients of a measurement with this placement. Unpinned clients may still run on
+    /// the same cores as before.
     pub fn to(placement: Placement) -> Result<Pinned> {
         let before =
             sched_getaffinity(Pid::from_raw(0)).context("cannot read the allowed cores")?;
@@ -207,7 +209,7 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // It was allowed before, so it is allowed now.
+        // An error is not expected, because this set of cores was allowed before.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
 }
