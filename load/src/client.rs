@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
 
-/// The number of bytes of the body of an answer that is no success that are kept: more than an
-/// error of Nightcore's engine has.
+/// The maximum number of bytes that are kept of an unsuccessful answer's body. The errors of
+/// Nightcore's engine have smaller bodies.
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 
 /// The call that is made repeatedly.
@@ -27,13 +27,13 @@ impl Call {
 /// An answer that was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Its head.
+    /// The head of the answer.
     pub head: Head,
-    /// The beginning of its body. It is empty if the status is 200.
+    /// The beginning of the answer's body. It is not kept, and so is empty, if the status is 200.
     pub body: Vec<u8>,
 }
 
-/// A client.
+/// A client with one connection.
 #[derive(Debug)]
 pub struct Client {
     pub(crate) stream: TcpStream,
@@ -46,11 +46,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to a server.
     ///
     /// # Errors
     ///
-    /// If no connection can be made. The error can be downcast to [`std::io::Error`].
+    /// Fails if no connection can be made. The error can be downcast to [`std::io::Error`].
     pub fn connect(address: SocketAddr) -> Result<Client> {
         let stream = http::connect(address)?;
         stream.set_nonblocking(true)?;
@@ -63,7 +63,7 @@ impl Client {
         self.send_more(request).is_ok()
     }
 
-    /// Sends what the connection takes of the rest of a request.
+    /// Sends as many of the unsent bytes of a request as the connection takes.
     fn send_more(&mut self, request: &[u8]) -> io::Result<()> {
         while self.unsent > 0 {
             match self.stream.write(&request[request.len() - self.unsent..]) {
@@ -76,16 +76,16 @@ impl Client {
         Ok(())
     }
 
-    /// Returns whether a part of the request waits for the connection to take it.
+    /// Returns whether a part of the request is still unsent.
     pub(crate) fn is_sending(&self) -> bool {
         self.unsent > 0
     }
 
-    /// Sends and reads what can be sent and read. Returns the answer if it is complete.
+    /// Sends and reads as much as possible without blocking. Returns the answer if it is complete.
     ///
     /// # Errors
     ///
-    /// If the connection ends before the answer does, or the answer is not HTTP/1.1.
+    /// Fails if the connection ends before the answer does, or if the answer is not HTTP/1.1.
     pub(crate) fn proceed(&mut self, request: &[u8], buffer: &mut [u8]) -> Result<Option<Answer>> {
         if self.is_sending() && self.send_more(request).is_err() {
             // The server may have answered before it closed the connection.

@@ -4,10 +4,11 @@ use anyhow::{Context, Result, bail, ensure};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// More than the head of any answer: the headers that a function of Nightcore sets hold 32 KiB.
+/// The maximum length of an answer's head. It exceeds that of any answer from Nightcore, where the
+/// headers that a function sets have at most 32 KiB.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The time limit for a connection. A server on this machine that does not accept a connection
-/// within this time accepts none.
+/// The time limit for making a connection. A server on this machine that does not accept a
+/// connection within this time accepts none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The parsed parts of an answer's head.
@@ -15,7 +16,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// The length of the head itself, with the empty line.
+    /// The length of the head, including the empty line at its end.
     pub head_bytes: usize,
     /// The length of the body.
     pub body_bytes: usize,
@@ -40,7 +41,8 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// If it is too long, or not the head of an answer whose end is known.
+/// Fails if the head is too long, or if it is not the head of an HTTP/1.1 answer with a known
+/// length.
 pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         ensure!(
@@ -70,7 +72,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
         }
     }
     let body_bytes = match body_bytes {
-        // These have no body, whatever length they tell.
+        // Answers with these statuses have no body, whatever their Content-Length is.
         _ if matches!(status, 204 | 304) => 0,
         Some(bytes) => bytes,
         None => bail!("the server's answer has no content length"),
@@ -78,11 +80,11 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>> {
     Ok(Some(Head { status, head_bytes: end + 4, body_bytes, closes, is_problem }))
 }
 
-/// Connects, without Nagle's delay.
+/// Connects to a server, and sets `TCP_NODELAY`.
 ///
 /// # Errors
 ///
-/// If no connection can be made. The error can be downcast to [`std::io::Error`].
+/// Fails if no connection can be made. The error can be downcast to [`std::io::Error`].
 pub fn connect(address: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN)
         .with_context(|| format!("cannot connect to {address}"))?;

@@ -1,9 +1,8 @@
 //! Loads a server over HTTP/1.1: kept connections, each with one call under way, on one thread.
 //!
 //! A [`Workload`] decides when calls are due and takes their answers, and [`run`] makes the calls.
-//! The crate knows nothing of Nightcore, so that it can load other servers too. It is small on
-//! purpose: it runs on the machine that it loads, and the processor time that it uses is missing
-//! there.
+//! The crate does not depend on Nightcore, so it can load other servers too. It is small on
+//! purpose: it runs on the same machine as the server, and takes processor time from the server.
 
 mod client;
 pub mod http;

@@ -11,12 +11,12 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// The longest time between two checks of whether the load is over.
+/// The longest time between two checks of whether the load is over, in ms.
 const ASK_EVERY_MS: u16 = 100;
 const MAX_EVENTS: usize = 256;
 /// The size of the read buffer. A head and a small answer fit, so they arrive in one read.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// The timer's number among the events, which is no client's.
+/// The number of the timer's events. No client has this number.
 const TIMER: u64 = u64::MAX;
 
 /// Returns the time of the monotonic clock, in ns.
@@ -29,16 +29,16 @@ pub fn now_ns() -> u64 {
 /// A call that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The time at which it was due, in ns of the monotonic clock.
+    /// The time at which the call was due, in ns of the monotonic clock.
     pub due: u64,
-    /// The time at which it was sent.
+    /// The time at which the call was sent, in ns of the monotonic clock.
     pub at: u64,
 }
 
 /// The next call of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It has been due since this time, and is sent now.
+    /// A call has been due since this time, and is sent now.
     Due(u64),
     /// No call is due before this time.
     At(u64),
@@ -48,35 +48,37 @@ pub enum Next {
 
 /// Decides when calls are due, and takes their answers.
 pub trait Workload {
-    /// Returns the next call. It is asked for whenever a client is idle and a call may be due.
+    /// Returns the next call. This function is called whenever a client is idle and a call may be
+    /// due.
     fn next(&mut self, now: u64) -> Next;
 
     /// Takes the answer to a call, or the error if the connection ended before the answer did.
     ///
     /// # Errors
     ///
-    /// If the load cannot continue.
+    /// Fails if the load cannot continue.
     fn ended(&mut self, call: Sent, now: u64, answer: Result<Answer>) -> Result<()>;
 
-    /// Returns whether the load ends now, with calls under way. It is asked several times a second.
+    /// Returns whether the load ends now, even with calls under way. This function is called
+    /// several times per second.
     ///
     /// # Errors
     ///
-    /// If the load cannot continue.
+    /// Fails if the load cannot continue.
     fn is_over(&mut self, now: u64) -> Result<bool>;
 }
 
-/// Why a load ended.
+/// The reason why a load ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadEnd {
     /// No call is left, and every call has ended.
     Complete,
-    /// The workload is over, with calls that are due or under way.
+    /// The workload ended the load, although calls may still be due or under way.
     Over,
 }
 
-/// Runs a load to its end. Clients take turns: the one that has been idle for the longest time
-/// makes the next call. A connection that the server has closed is replaced for the next call.
+/// Runs a load to its end. The client that has been idle for the longest time makes the next call.
+/// If the server has closed a client's connection, a new one replaces it for the next call.
 ///
 /// # Errors
 ///
@@ -103,9 +105,9 @@ fn watch(epoll: &Epoll, client: &Client, index: usize) -> Result<()> {
 
 /// A place for a client.
 struct Seat {
-    /// The client; `None` if its connection has ended.
+    /// The client, or `None` if its connection has ended.
     client: Option<Client>,
-    /// Its call, unless it is idle.
+    /// The client's call, or `None` if the client is idle.
     under_way: Option<Sent>,
 }
 
@@ -114,7 +116,7 @@ struct Run<'a, W> {
     workload: &'a mut W,
     epoll: Epoll,
     timer: TimerFd,
-    /// The time at which the timer expires.
+    /// The time at which the timer expires, in ns of the monotonic clock.
     timer_at: Option<u64>,
     seats: Vec<Seat>,
     /// The seats without a call. The first one has been idle for the longest time.
@@ -140,7 +142,8 @@ impl<W: Workload> Run<'_, W> {
                 match event.data() {
                     TIMER => {
                         self.timer_at = None;
-                        // The timer is not ready if it was set again after this event.
+                        // If the timer was set again after this event, it has not expired, and the
+                        // error is ignored.
                         let _ = self.timer.wait();
                     }
                     index => self.proceed(index as usize, &mut buffer)?,
@@ -209,7 +212,7 @@ impl<W: Workload> Run<'_, W> {
         let seat = &mut self.seats[index];
         let Some(client) = &mut seat.client else { return Ok(()) };
         let Some(sent) = seat.under_way else {
-            // The server has closed an idle connection, or sent an answer that nobody asked for.
+            // The server has closed an idle connection, or sent an answer without a request.
             seat.client = None;
             return Ok(());
         };
@@ -238,7 +241,7 @@ mod tests {
 
     const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
 
-    /// Serves each connection with this function.
+    /// Starts a server that serves each connection with this function. Returns its address.
     fn serve(serve_one: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -251,7 +254,7 @@ mod tests {
         address
     }
 
-    /// Reads a request with this body. Returns whether there was one.
+    /// Reads a request with this body. Returns whether a request arrived.
     fn read_request(stream: &mut TcpStream, body: &[u8]) -> bool {
         let mut request = Vec::new();
         let mut byte = [0];
@@ -265,7 +268,7 @@ mod tests {
         stream.read_exact(&mut rest).is_ok() && rest == body
     }
 
-    /// Answers every request, in pieces of `piece` bytes.
+    /// Starts a server that answers every request, in pieces of `piece` bytes.
     fn echo(answer: &'static [u8], piece: usize) -> SocketAddr {
         serve(move |mut stream| {
             stream.set_nodelay(true).unwrap();
@@ -277,7 +280,7 @@ mod tests {
         })
     }
 
-    /// Answers one request on each connection, and closes it.
+    /// Starts a server that answers one request on each connection, and then closes the connection.
     fn answer_once(answer: &'static [u8]) -> SocketAddr {
         serve(move |mut stream| {
             read_request(&mut stream, b"ping");
@@ -285,7 +288,7 @@ mod tests {
         })
     }
 
-    /// Calls that are due at these times after the start, and how they ended.
+    /// A workload of calls that are due at given times, with the results of the calls.
     struct Calls {
         due: VecDeque<u64>,
         sent: Vec<Sent>,

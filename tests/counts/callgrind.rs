@@ -1,4 +1,4 @@
-//! An engine under callgrind, and what callgrind wrote of it.
+//! Runs an engine under callgrind, and reads the counts that callgrind writes.
 
 use harness::{Engine, run};
 use std::collections::BTreeMap;
@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Longer names, those of closures in generic functions, are cut.
+/// The maximum length of a printed function name, in characters. Longer names, such as those of
+/// closures in generic functions, are cut.
 const MAX_NAME: usize = 100;
 
-/// Returns whether there is callgrind, and vgdb, which controls it; prints if the counts are
-/// skipped for it.
+/// Returns whether valgrind, which contains callgrind, and vgdb, which controls it, are installed.
+/// If not, prints that the counts are skipped.
 pub fn is_installed() -> bool {
     let found = |program| {
         let mut help = Command::new(program);
@@ -23,20 +24,21 @@ pub fn is_installed() -> bool {
     all
 }
 
-/// Where callgrind writes.
+/// The files of one run of callgrind.
 pub struct Callgrind {
     output: PathBuf,
-    /// Begins the names of the pipes by which it is told what to do.
+    /// The prefix of the names of the pipes through which vgdb controls callgrind.
     pipes: PathBuf,
 }
 
 impl Callgrind {
-    /// All it writes lies in this folder.
+    /// Creates a run of callgrind that writes all its files to this folder.
     pub fn new(folder: &Path) -> Callgrind {
         Callgrind { output: folder.join("callgrind"), pipes: folder.join("vgdb") }
     }
 
-    /// The arguments of valgrind. It follows no children: launcher and workers run as ever.
+    /// Returns the arguments for valgrind. valgrind does not follow child processes, so the
+    /// launcher and the workers run without it.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = [
             "--tool=callgrind",
@@ -73,7 +75,7 @@ impl Callgrind {
         Profile::parse(&String::from_utf8_lossy(&text))
     }
 
-    /// Returns the paths of the dumps that callgrind has written, by number.
+    /// Returns the paths of the dumps that callgrind has written, by the dump's number.
     fn dumps(&self) -> BTreeMap<u32, PathBuf> {
         let folder =
             fs::read_dir(self.output.parent().expect("it lies in a folder")).expect("it is there");
@@ -85,14 +87,14 @@ impl Callgrind {
 
 /// The instructions that callgrind counted.
 pub struct Profile {
-    /// All instructions.
+    /// The number of all instructions.
     pub total: u64,
     own: BTreeMap<String, u64>,
 }
 
 impl Profile {
-    /// A line `fn=NAME` begins a function. A line `0 COUNT` counts what the function ran itself,
-    /// except after `calls=`, where it counts what the function called.
+    /// Parses a dump. A line `fn=NAME` begins a function. A line `0 COUNT` counts the instructions
+    /// of the function itself, except after `calls=`, where it counts those of a called function.
     fn parse(text: &str) -> Profile {
         let mut own = BTreeMap::<String, u64>::new();
         let (mut function, mut called) = ("", false);
@@ -114,7 +116,8 @@ impl Profile {
         Profile { total, own }
     }
 
-    /// The functions that run the most, and how many instructions each.
+    /// Returns the `count` functions that run the most instructions of their own, each with the
+    /// number of these instructions.
     pub fn most(&self, count: usize) -> Vec<(String, u64)> {
         let mut all: Vec<_> = self.own.iter().map(|(name, own)| (name, *own)).collect();
         all.sort_by_key(|(_, own)| std::cmp::Reverse(*own));

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// Instructions by kind of call.
+/// The number of the engine's instructions for one call, by kind of call.
 type Counts = BTreeMap<String, u64>;
 
-/// `instructions.json`: by machine, as its compiler names it, and by channel.
+/// The content of `instructions.json`: the counts by processor architecture and by channel.
 pub struct Kept(BTreeMap<String, BTreeMap<String, Counts>>);
 
 fn path() -> PathBuf {
@@ -21,12 +21,12 @@ impl Kept {
         Kept(serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path().display())))
     }
 
-    /// Those of a channel on such a machine.
+    /// Returns the kept counts of a channel on this machine's architecture.
     pub fn of(&self, channel: &str) -> Option<Counts> {
         self.0.get(std::env::consts::ARCH)?.get(channel).cloned()
     }
 
-    /// Keeps these instead.
+    /// Replaces the kept counts of a channel on this machine's architecture, and writes the file.
     pub fn write(&mut self, channel: &str, counts: Counts) {
         self.0
             .entry(std::env::consts::ARCH.to_owned())

@@ -1,7 +1,7 @@
-//! Instructions of the engine for an external and for an internal call, counted by callgrind:
-//! unlike times they are the same on a busy machine. `nightcore-counts [--write] [CHANNEL]`
-//! compares them with `instructions.json`, or writes that file anew. They do not include the
-//! kernel's instructions.
+//! Counts the engine's instructions for an external and for an internal call, with callgrind.
+//! Unlike times, these counts are the same on a busy machine. They do not include the kernel's
+//! instructions. `nightcore-counts [--write] [CHANNEL]` compares the counts with those in
+//! `instructions.json`, or with `--write` replaces those in the file.
 
 mod callgrind;
 mod kept;
@@ -12,29 +12,31 @@ use kept::Kept;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// A count may be off by this much, in %, before the test reports it. Fifteen runs of one engine,
-/// with idle and with busy cores, lie within 0.5 %.
+/// The difference from the kept count, in %, above which the test reports a count. The counts of
+/// fifteen runs of one engine, with idle and with busy cores, differed by at most 0.5 %.
 const MAX_OFF_PERCENT: f64 = 5.0;
-/// Calls before any are counted, so that every pool is full and the concurrency control knows the
-/// function.
+/// The number of calls before the counted ones. After them, every pool is full and concurrency
+/// control has data about the function.
 const WARM_UP: usize = 200;
-/// Enough that what happens once in a while is a small part of each.
+/// The number of counted external calls. It is large, so that the engine's occasional work adds
+/// little to the count of a call.
 const EXTERNAL_CALLS: usize = 1000;
-/// They are made by one external call, which is some 0.1 % of what is counted.
+/// The number of counted internal calls. One external call makes them, and accounts for about 0.1 %
+/// of the counted instructions.
 const INTERNAL_CALLS: usize = 2000;
-/// The channel of a worker, if the command line does not say which.
+/// The channel of a worker, if the command line names none.
 const DEFAULT_CHANNEL: &str = "fifo";
-/// How many functions of the engine are shown.
+/// The number of the engine's functions that are shown.
 const SHOWN: usize = 10;
 
-/// The body that has `Caller` make this number of calls of `Empty` without a byte: "SIZE COUNT
-/// WARMUP TARGET", where one call comes before the warm-up and one is timed.
+/// Returns the body that makes `Caller` call `Empty` this number of times, with empty bodies. Its
+/// format is "SIZE COUNT WARMUP TARGET". One of the calls precedes the warm-up, and one is timed.
 fn internal_calls(count: usize) -> String {
     format!("0 1 {} Empty", count - 2)
 }
 
-/// Makes an external call when the engine has nothing left to do for the one before and sleeps.
-/// Otherwise it is chance how much the engine finds when it polls.
+/// Waits until the engine has finished the previous call and sleeps, and then makes an external
+/// call. Without this wait, the amount of work that the engine finds when it polls would vary.
 fn call(engine: &Engine, connection: &mut Connection, function: &str, body: &str) {
     wait_until("the engine to sleep", || process::is_asleep(engine.pid()));
     let response = connection.call(function, body.as_bytes());
@@ -68,7 +70,7 @@ fn count(channel: Option<&str>) -> [(&'static str, usize, Profile); 2] {
     [("external", EXTERNAL_CALLS, external), ("internal", INTERNAL_CALLS, internal)]
 }
 
-/// Says what a count is beside the kept one; false if it has grown.
+/// Prints a count beside the kept one. Returns false if the count has grown too much.
 fn compare(name: &str, now: u64, kept: u64) -> bool {
     let change = (now as f64 / kept as f64 - 1.0) * 100.0;
     println!("{name} call: {now} instructions of the engine, {kept} kept ({change:+.1} %)");
@@ -78,7 +80,7 @@ fn compare(name: &str, now: u64, kept: u64) -> bool {
     change <= MAX_OFF_PERCENT
 }
 
-/// The functions that run the most instructions of their own.
+/// Prints the functions that run the most instructions of their own.
 fn show(name: &str, calls: usize, profile: &Profile) {
     println!("instructions per {name} call, by function:");
     for (function, instructions) in profile.most(SHOWN) {
