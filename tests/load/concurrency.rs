@@ -1,4 +1,5 @@
-//! Tests of concurrency control on a live engine: workers follow the load, and ps says why.
+//! Tests of concurrency control on a live engine: the number of workers follows the load, and
+//! `nightcore ps` shows the reason.
 
 use harness::workers::c;
 use harness::{Load, Setup, wait_until, wait_until_within};
@@ -17,8 +18,8 @@ fn workers_grow_with_a_step_of_load_and_are_retired_after_it() {
     wait_until_within("workers for all clients", Duration::from_secs(3), || {
         engine.function("Sleep").workers >= CLIENTS
     });
-    // 16 clients with calls of 20 ms make at most 800 calls a second. The first averages may
-    // differ.
+    // 16 clients with calls of 20 ms make at most 800 calls per second. The first averages may
+    // still differ from this rate.
     wait_until("the averages to follow", || {
         let sleep = engine.function("Sleep");
         load.ended() > 300 && (300.0..850.0).contains(&sleep.rate_per_s) && sleep.tau < 20.0

@@ -1,12 +1,12 @@
-//! Tests that a function with more calls than it can run refuses those that would be late, and does
-//! not affect other functions.
+//! Tests that the engine refuses those calls of an overloaded function that would be late, and that
+//! such a function does not affect other functions.
 
 use harness::workers::c;
 use harness::{Connection, Engine, Setup, wait_until};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The number of calls that wait. Ten of them run in a second.
+/// The number of calls that wait. The function runs ten of them per second.
 const CALLS: usize = 60;
 const CALL_MS: &str = "100";
 /// The number of ended calls after which the engine knows how fast the queue drains.
@@ -33,7 +33,7 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     let engine = start();
     let crowd = crowd(&engine);
     wait_until("some of the calls to have ended", || engine.function("Sleep").answered >= KNOWN);
-    // Tens of calls are queued before it, each of which takes a tenth of a second.
+    // Tens of calls are queued before this call, and each of them takes 100 ms.
     let refused = engine.connect().request(
         "POST",
         "/function/Sleep",
@@ -45,7 +45,7 @@ fn a_call_that_would_be_late_is_refused_when_it_comes() {
     assert!(problem.detail.contains("calls are queued: it would take"), "{}", problem.detail);
     let retry_after_s: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((2..=60).contains(&retry_after_s), "{retry_after_s}");
-    // A call with enough time waits, as do all calls that were queued before.
+    // A call with a later deadline waits and is answered, like all calls that were queued before.
     assert_eq!(engine.text("Sleep", CALL_MS), "slept 100");
     for client in crowd {
         assert_eq!(client.join().unwrap(), (200, "slept 100".to_owned()));

@@ -1,5 +1,5 @@
-//! Tests that an input that kills its process is refused after several deaths, while other calls go
-//! on.
+//! Tests that an input that kills its process is refused after several deaths, while other calls
+//! are still answered.
 
 use harness::metrics::check_with_promtool;
 use harness::workers::c;
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 const QUARANTINE: &str = "quarantine_after = 3\nworkers = { min = 4 }";
 const DEATHS: u64 = 3;
 
-/// Waits until a process is ready after this many deaths.
+/// Waits until a process is ready after this number of deaths.
 fn wait_for_process(engine: &Engine, deaths: u64) {
     wait_until("a process to be ready", || {
         let function = engine.function("Delicate");
@@ -18,8 +18,8 @@ fn wait_for_process(engine: &Engine, deaths: u64) {
     });
 }
 
-/// Sends the input that kills until it is refused, checks the number of deaths, and returns the
-/// refusal.
+/// Sends the input that kills its process until the engine refuses it. Checks the number of deaths,
+/// and returns the refusal.
 fn poison_until_refused(engine: &Engine) -> Response {
     let mut deaths = 0;
     loop {
@@ -51,7 +51,7 @@ fn an_input_that_kills_is_refused_after_three_deaths_and_that_is_seen() {
     for _ in 0..20 {
         assert_eq!(engine.call("Delicate", "poison").status, 500);
     }
-    // The input is the same with another header, and different with another query.
+    // With another header, the input counts as the same. With another query, it counts as new.
     let mut client = engine.connect();
     let sent =
         |path: &str| client.request("POST", path, &[("x-request-id", "7")], b"poison").status;
@@ -140,8 +140,8 @@ fn calls_that_come_at_once_with_it_cost_no_more_deaths() {
     let mut statuses: Vec<u16> =
         clients.into_iter().map(|mut client| client.receive().unwrap().status).collect();
     statuses.sort_unstable();
-    // Some calls were under way at each death. The function may have become unavailable meanwhile,
-    // which ended the queued calls.
+    // Some calls were under way at each death. The function may have become unavailable in the
+    // meantime, and then the engine ended the queued calls.
     assert!(statuses.iter().all(|status| [500, 502, 503].contains(status)), "{statuses:?}");
     while engine.function("Delicate").quarantined.is_empty() {
         wait_for_process(&engine, engine.function("Delicate").restarts.min(DEATHS));

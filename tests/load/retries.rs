@@ -1,4 +1,5 @@
-//! Tests of internal calls that are sent again after the process died, if their function allows it.
+//! Tests of internal calls that the engine sends again after a process died, if the function allows
+//! retries.
 
 use harness::metrics::check_with_promtool;
 use harness::process;
@@ -32,7 +33,7 @@ fn a_call_that_may_run_twice_is_answered_though_its_process_dies() {
     let function = engine.function("CrashOnce");
     assert_eq!((function.retries, function.answered, function.failed.len()), (1, 1, 0));
     assert_eq!((function.restarts, function.last_end.as_deref()), (1, Some("signal SIGABRT")));
-    // A payload in shared memory is kept, too.
+    // The engine also keeps a payload in shared memory for the retry.
     let large = harness::pattern(3 << 20);
     assert_eq!(call_once(&engine, "Call", &large), large);
     assert_eq!(engine.function("CrashOnce").retries, 2);
@@ -48,7 +49,8 @@ fn a_call_that_may_run_twice_is_answered_though_its_process_dies() {
 fn it_ends_when_its_retries_are_used_up() {
     let engine = crash_once("retries = 2\nidempotent = true");
     let told = engine.text("TryCall", "Crash\n");
-    // After the third death in a row soon after a start, the function may be unavailable first.
+    // After three deaths in a row, each soon after a start, the function may become unavailable
+    // before the call gets its result.
     assert!(told.starts_with("CONTAINER_DIED\n") || told.starts_with("UNAVAILABLE\n"), "{told}");
     let function = engine.function("Crash");
     assert_eq!(function.retries, 2);
@@ -60,7 +62,8 @@ fn it_ends_when_its_retries_are_used_up() {
 
 #[test]
 fn nothing_else_is_sent_again() {
-    // These calls may have begun, or have no retries configured, or come from a client.
+    // The calls in this test are not sent again, because they may have begun, or have no retries
+    // configured, or come from a client.
     for settings in ["retries = 5", "idempotent = true"] {
         let engine = crash_once(settings);
         let told = call_once(&engine, "TryCall", b"x");
@@ -97,7 +100,7 @@ fn a_deadline_holds_for_all_tries_together() {
     engine.stop();
 }
 
-/// More calls than a ring or a pipe holds.
+/// The number of calls. It is larger than the number that fits into a ring or a pipe.
 const CALLS: usize = 60;
 
 #[test]
@@ -125,7 +128,7 @@ fn calls_not_yet_sent_are_retried_and_sent_ones_are_not() {
     assert_eq!(answered + died, CALLS, "{told:?}");
     let function = engine.function("Echo");
     assert_eq!((function.retries as usize, function.answered as usize), (answered, answered));
-    // The budget for so few calls is ten, and one more for every five calls.
+    // For this number of calls, the budget is ten retries, and one more for every five calls.
     assert!(died > 0 && answered == 10 + CALLS / 5, "{answered} answered, {died} died");
     engine.stop();
 }

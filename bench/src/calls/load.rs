@@ -63,7 +63,7 @@ struct ClosedLoop<'a> {
     start: u64,
     issued: u64,
     answered: u64,
-    /// The time of the last answer.
+    /// The time of the last answer, in ns of the monotonic clock.
     last: u64,
     latency_ns: Histogram<u64>,
 }
