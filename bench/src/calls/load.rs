@@ -37,7 +37,7 @@ pub struct Load<'a> {
 /// The result of a load.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The number of calls that were answered with 200; any other answer is an error.
+    /// The number of calls that were answered with 200. Any other answer is an error.
     pub calls: u64,
     /// The time from the first request to the last answer.
     pub elapsed: Duration,

@@ -8,7 +8,7 @@ use crate::calls::http;
 use crate::calls::pairs::Sized;
 use crate::run::engine::Engine;
 
-/// Enough calls for a first estimate of the mean, which determines the size of the measured runs.
+/// The calls for a first estimate of the mean, which determines the size of the measured runs.
 const FIRST: Sized = Sized { count: 1000, warm_up: 100 };
 /// The time limit for an answer. It is longer than any measured run, and longer than the timeout of
 /// `Caller` in the configuration.
@@ -86,7 +86,7 @@ impl Calls<'_> {
     }
 }
 
-/// The same calls in several rounds, with other calls made in between.
+/// One kind of call, measured in several rounds, with other calls made in between.
 pub struct Rounds<'a> {
     calls: Calls<'a>,
     size: Sized,

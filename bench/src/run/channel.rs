@@ -12,7 +12,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Both kinds, in the order in which they are measured.
+    /// Both kinds of channel, in the order in which they are measured.
     pub const KINDS: [Channel; 2] = [Channel::Fifo, Channel::Ring];
 
     /// Returns the channel's name in the keys of the report and in the configuration.

@@ -169,7 +169,7 @@ pub struct Settings {
     pub include_dir: PathBuf,
     /// The linker arguments of the functions.
     pub link: Vec<OsString>,
-    /// The cores that may be used; there is at least one. Pinned measurements run on the first.
+    /// The cores that may be used, at least one. Pinned measurements run on the first core.
     pub cpus: Vec<usize>,
 }
 
