@@ -1,4 +1,4 @@
-//! Asking a function, and comparing what it answers with what it should.
+//! Sends requests to a function and compares its answers with the expected ones.
 
 use harness::wait::find_within;
 use harness::{Connection, Engine, Response};
@@ -14,14 +14,14 @@ pub struct Wrong {
 
 pub type Outcome = Result<(), Wrong>;
 
-/// Longer than anything takes that happens at all.
+/// Every event that a case waits for happens within this time, on any machine.
 pub const SOON: Duration = Duration::from_secs(5);
 
 /// One function of the engine.
 #[derive(Clone, Copy)]
 pub struct On<'a> {
     pub engine: &'a Engine,
-    /// The name of its function.
+    /// The name of the function.
     pub function: &'a str,
 }
 
@@ -35,12 +35,12 @@ pub struct Ask<'a> {
 }
 
 impl<'a> On<'a> {
-    /// A request for a case.
+    /// Returns a request for a case.
     pub fn ask(&self, case: &str) -> Ask<'a> {
         self.ask_at("", case)
     }
 
-    /// The same, at a path below the function's own.
+    /// Returns a request for a case, at a path below the function's own.
     pub fn ask_at(&self, path: &str, case: &str) -> Ask<'a> {
         Ask {
             engine: self.engine,
@@ -50,7 +50,7 @@ impl<'a> On<'a> {
         }
     }
 
-    /// A request for this target, of any function.
+    /// Returns a request for this HTTP target, which can belong to any function.
     pub fn ask_target(&self, target: &str) -> Ask<'a> {
         let (metadata, body) = (Vec::new(), Vec::new());
         Ask { engine: self.engine, target: target.to_owned(), metadata, body }
@@ -59,7 +59,7 @@ impl<'a> On<'a> {
     /// Waits until the function has printed this line.
     pub fn prints(&self, line: &str) -> Outcome {
         let log = || self.engine.nightcore("logs", &[self.function]).text();
-        // TIME PID CALL LINE
+        // The log has lines of the form TIME PID CALL LINE.
         let is_it = |printed: &str| printed.splitn(4, ' ').nth(3) == Some(line);
         let found = find_within(SOON, || log().lines().any(is_it).then_some(()));
         found.ok_or_else(|| {
@@ -73,7 +73,7 @@ impl<'a> On<'a> {
         })
     }
 
-    /// Waits until the log of the function has these lines of a call, and no others.
+    /// Waits until the function's log has exactly these lines about the call.
     pub fn logs_of_call(&self, id: &str, lines: &[&str]) -> Outcome {
         let log = || self.engine.nightcore("logs", &["--call", id, self.function]).text();
         let is_it = |log: &str| {
@@ -89,7 +89,7 @@ impl<'a> On<'a> {
         })
     }
 
-    /// Waits until the log of the function has a line of a call that ends so.
+    /// Waits until the function's log has a line about the call that ends with `end`.
     pub fn logs_a_line_of_call(&self, id: &str, end: &str) -> Outcome {
         let log = || self.engine.nightcore("logs", &["--call", id, self.function]).text();
         let has_it = || log().lines().any(|line| line.ends_with(end)).then_some(());
@@ -100,12 +100,12 @@ impl<'a> On<'a> {
         })
     }
 
-    /// The line about a failed call of this function.
+    /// Returns the expected log line about a failed call of this function.
     pub fn failed(&self, text: &str) -> String {
         format!("{} failed: FUNCTION_FAILED: {text}", self.function)
     }
 
-    /// The process of the function, once there is another one than `before`.
+    /// Waits until the function has a process other than `before`, and returns that process.
     pub fn process(&self, before: Option<i32>) -> Result<i32, Wrong> {
         let other = || {
             let process = self.engine.function(self.function).processes.first()?.pid;
@@ -120,13 +120,13 @@ impl<'a> On<'a> {
 }
 
 impl Ask<'_> {
-    /// Adds a pair of metadata.
+    /// Adds a metadata pair.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.metadata.push((name, value.into()));
         self
     }
 
-    /// To another function, for another case.
+    /// Sets the function that the asked function calls, and the case that it asks for.
     pub fn to(self, target: &str, case: &str) -> Self {
         self.with("target", target).with("to", case)
     }
@@ -153,13 +153,13 @@ impl Ask<'_> {
         response.map_err(|error| self.wrong("an answer".into(), error.to_string()))
     }
 
-    /// It must be answered with this body and status 200.
+    /// Sends the request, and checks that the answer has this body and status 200.
     pub fn answers(&self, body: impl AsRef<[u8]>) -> Outcome {
         self.answers_with(200, &[], body)
     }
 
-    /// The function must answer with this status and body. Of the headers whose names begin with
-    /// `x-` the answer must have these, beside Nightcore's own.
+    /// Sends the request, and checks the status and the body of the answer. The headers whose
+    /// names begin with `x-`, except Nightcore's own, must equal `own`.
     pub fn answers_with(
         &self,
         status: u16,
@@ -184,7 +184,7 @@ impl Ask<'_> {
         ))
     }
 
-    /// It must be answered with this body; the id of the call.
+    /// Checks that the answer has this body, and returns the id of the call.
     pub fn answers_by_call(&self, body: &str) -> Result<String, Wrong> {
         let response = self.response()?;
         match response.header("x-nightcore-call") {
@@ -196,7 +196,7 @@ impl Ask<'_> {
         }
     }
 
-    /// It must be answered with the id that the call has, as the client is told it.
+    /// Checks that the body of the answer is the call's id, as the response header gives it.
     pub fn answers_with_its_id(&self) -> Outcome {
         let response = self.response()?;
         let id = response.header("x-nightcore-call").unwrap_or_default();
@@ -206,7 +206,8 @@ impl Ask<'_> {
         Err(self.wrong(format!("200 and {id:?}"), shown(response.status, &[], &response.body)))
     }
 
-    /// Its answer, of which `is_right` says whether it is one.
+    /// Checks that the answer has status 200 and a body that `is_right` accepts. `what` describes
+    /// the expected body in the failure.
     pub fn answers_that(&self, what: &str, is_right: impl Fn(&str) -> bool) -> Outcome {
         let response = self.response()?;
         let text = response.text();
@@ -216,17 +217,18 @@ impl Ask<'_> {
         Err(self.wrong(format!("200 and {what}"), shown(response.status, &[], &response.body)))
     }
 
-    /// It must fail with this error and a message that `detail` describes.
+    /// Checks that the request fails with this error and a message that matches `detail`.
     pub fn fails(&self, error: &str, detail: Detail<'_>) -> Outcome {
         self.problem(error, detail, None)
     }
 
-    /// As [`Ask::fails`], because of these functions' errors, the nearest first.
+    /// As [`Ask::fails`]. The causes must be these pairs of function and error, the nearest first.
     pub fn fails_by(&self, error: &str, detail: Detail<'_>, causes: &[(&str, &str)]) -> Outcome {
         self.problem(error, detail, Some(causes))
     }
 
-    /// As [`Ask::fails`] with FUNCTION_FAILED; `function` has logged this text about the call.
+    /// As [`Ask::fails`] with FUNCTION_FAILED. `function` must also have logged this text about the
+    /// call.
     pub fn fails_and_logs(&self, detail: Detail<'_>, function: On<'_>, text: &str) -> Outcome {
         self.fails("FUNCTION_FAILED", detail)?;
         let response = self.response()?;
@@ -234,7 +236,8 @@ impl Ask<'_> {
         function.logs_a_line_of_call(id, text)
     }
 
-    /// It must fail without a word of its body, which is in the log of `function`.
+    /// Checks that the request fails, and that the error does not contain the request's body. The
+    /// body must be in the log of `function` instead.
     pub fn fails_untold(&self, function: On<'_>) -> Outcome {
         let response = self.response()?;
         let (problem, secret) = (response.problem(), text(&self.body));
@@ -277,7 +280,7 @@ impl Ask<'_> {
     }
 }
 
-/// A message, or a part of it.
+/// The expected message of an error, or a part of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Detail<'a> {
     Is(&'a str),
@@ -298,7 +301,7 @@ fn shown(status: u16, headers: &[(&str, &str)], body: &[u8]) -> String {
     format!("{status} {headers}{}", text(body))
 }
 
-/// Bytes for a person, with the middle left out.
+/// Returns bytes as readable text, without their middle if there are many.
 fn text(bytes: &[u8]) -> String {
     const MOST: usize = 300;
     if bytes.len() <= MOST {

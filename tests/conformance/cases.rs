@@ -1,5 +1,4 @@
-//! The cases that every language is held to, one after the other. SPEC.md says what its worker
-//! does.
+//! The cases that every language must pass. SPEC.md says what the worker does in each of them.
 
 use crate::ask::{Ask, Detail, On, Outcome};
 use crate::languages::Language;
@@ -12,38 +11,38 @@ pub struct Case {
     pub run: fn(&Subject) -> Outcome,
 }
 
-/// The language that is held to a case.
+/// The language that a case tests.
 pub struct Subject<'a> {
     pub language: &'static Language,
-    /// Its function.
+    /// The language's function.
     pub on: On<'a>,
-    /// Its function that may be ended and filled.
+    /// The language's function that a case may end or overload.
     pub spare: On<'a>,
 }
 
-/// The most that a body may have in this engine.
+/// The largest body that this engine accepts, in bytes.
 pub const MAX_BODY: usize = 4 << 20;
-/// How deep calls may be nested in this engine.
+/// The maximum depth of nested calls in this engine.
 pub const MAX_DEPTH: usize = 16;
-/// How long a call may take in this engine.
+/// The timeout of a call in this engine, in milliseconds.
 pub const TIMEOUT_MS: u64 = 10_000;
 
-/// A function that is not there.
+/// The name of a function that does not exist.
 const NOBODY: &str = "Nobody";
-/// A function whose program ends at once.
+/// A function whose program ends immediately.
 pub const BROKEN: &str = "Broken";
 /// A function that fails because of [`ABSENT`].
 pub const FAILING: &str = "Foo";
 const ABSENT: &str = "Bar";
 
-/// Lengths of bodies: none, a few bytes, as much as a message carries, more than that, far more.
+/// Lengths of bodies, in bytes: from an empty body to one that is much longer than a message.
 pub const LENGTHS: [usize; 6] = [0, 1, 16, 1000, 64 << 10, 1 << 20];
 
 const fn case(name: &'static str, run: fn(&Subject) -> Outcome) -> Case {
     Case { name, run }
 }
 
-/// The route of a language's app.
+/// Returns the route of a language's app.
 pub fn route(language: &Language) -> String {
     format!("/my%20app/{}", language.name)
 }
@@ -68,14 +67,15 @@ const TARGETS: &[(&str, AppRequest)] = &[
 
 /// A mistake that a handler can make in a call.
 struct Mistake {
-    /// The function that is called; none for the language's own.
+    /// The function that is called; `None` stands for the language's own function.
     target: Option<&'static str>,
-    /// The parts of the call, as SPEC.md defines them for `mistake`.
+    /// The metadata that describes the call, as SPEC.md defines it for the case `mistake`.
     pairs: &'static [(&'static str, &'static str)],
-    /// The error that it causes in every language.
+    /// The error that the mistake causes in every language.
     error: &'static str,
-    /// Languages that cannot make it: C has no negative timeout, and C and C++ say by 0 that there
-    /// is none. In Go a timeout is the context's, which has ended then.
+    /// The languages in which the mistake is impossible. C and Rust have no negative timeout. In C
+    /// and C++ a timeout of 0 means no timeout. In Go the timeout belongs to the context, and a
+    /// context with such a timeout has already ended.
     not_in: &'static [&'static str],
 }
 
@@ -152,7 +152,7 @@ pub const CASES: &[Case] = &[
         let error = "db-7 refused user=shop";
         s.on.ask("error").body(error).fails_untold(s.on)?;
         s.on.ask("call").to(s.on.function, "error").body(error).fails_untold(s.on)?;
-        // It exposes its errors.
+        // The spare function is configured to expose its errors.
         s.spare.ask("error").body(error).fails_and_logs(Detail::Has(error), s.spare, error)
     }),
     case("throw", |s| {
@@ -176,7 +176,7 @@ pub const CASES: &[Case] = &[
         (took >= Duration::from_millis(50)).then_some(()).ok_or_else(slow)
     }),
     case("at_once", |s| {
-        // Half of what they take one after the other.
+        // The limit is half of the time that the calls take one after the other.
         at_once(16, &s.on.ask("sleep").body("200"), "slept", Duration::from_millis(16 * 200 / 2))
     }),
     case("call_self", |s| {
@@ -218,7 +218,7 @@ pub const CASES: &[Case] = &[
             let ask = mistake.pairs.iter().fold(ask, |ask, (name, value)| ask.with(name, *value));
             ask.answers(mistake.error)?;
         }
-        // In these a request cannot be used when it has ended, or must not.
+        // In these languages a request cannot be used after it has ended, or must not be used.
         if ["c", "cpp", "rust"].contains(&s.language.name) {
             return Ok(());
         }
@@ -242,8 +242,8 @@ pub const CASES: &[Case] = &[
             .answers("OK\nslept")
     }),
     case("overloaded", |s| {
-        // One call runs, one waits, and those that sleep longer than others take to arrive are too
-        // many.
+        // One call runs and one waits. The calls sleep long enough for all of them to arrive, so
+        // the rest exceed the limit.
         let causes = [(s.spare.function, "OVERLOADED")];
         let ask = s.on.ask("fan_out").to(s.spare.function, "sleep").body("200");
         ask.fails_by("FUNCTION_FAILED", Detail::Has("OVERLOADED"), &causes)
@@ -315,7 +315,7 @@ pub const CASES: &[Case] = &[
                 .then_some(())
                 .ok_or_else(|| ask.wrong("400 and why".to_owned(), format!("{got:?}")))
         })?;
-        // A function that sends it has a bug.
+        // A function that sends invalid JSON has a bug, so its own call fails.
         let ask = s.on.ask("call").to(s.on.function, "json").body("{");
         ask.fails_by("FUNCTION_FAILED", Detail::Has(""), &[(s.on.function, "FUNCTION_FAILED")])
     }),
@@ -440,7 +440,7 @@ pub const CASES: &[Case] = &[
     }),
 ];
 
-/// So many of one request at once must all be answered, within this time.
+/// Sends `count` copies of a request at once, and checks that all are answered within this time.
 fn at_once(count: u32, ask: &Ask<'_>, body: &str, within: Duration) -> Outcome {
     let began = Instant::now();
     let sent: Result<Vec<_>, _> = (0..count).map(|_| ask.send()).collect();

@@ -1,4 +1,4 @@
-//! The languages: what each one's worker is called, how it is built and started.
+//! The languages: the names of each language's worker, and how to build and start it.
 
 use harness::{nightcore, repository};
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 /// A language.
 #[derive(Debug)]
 pub struct Language {
-    /// As on the command line, and the name of its file in `tests/languages/`.
+    /// The name of the language on the command line, and of its file in `tests/languages/`.
     pub name: &'static str,
-    /// The name of its function.
+    /// The name of the language's function.
     pub function: &'static str,
     /// The result of a handler's second answer; `none` if a handler answers by returning only.
     pub second_answer: &'static str,
@@ -35,7 +35,7 @@ pub const LANGUAGES: [Language; 8] = [
     language("node", "Node", "none"),
 ];
 
-/// Where the workers are built.
+/// Returns the folder in which the workers are built.
 fn folder() -> PathBuf {
     let built = nightcore();
     let target = built.ancestors().nth(2).expect("TARGET/PROFILE/nightcore");
@@ -43,24 +43,25 @@ fn folder() -> PathBuf {
 }
 
 impl Language {
-    /// A function of its own that runs an existing app, if the language has such.
+    /// Returns the name of the function that runs an existing app, if the language supports apps.
     pub fn app(&self) -> Option<String> {
         let has_apps = ["go", "python", "asyncio", "node"].contains(&self.name);
         has_apps.then(|| format!("App{}", self.function))
     }
 
-    /// Whether requests of its API decode JSON.
+    /// Returns whether requests in this language's API decode JSON.
     pub fn decodes_json(&self) -> bool {
         !["c", "cpp"].contains(&self.name)
     }
 
-    /// A function of its own that may be ended or filled without disturbing the others.
+    /// Returns the name of a second function of the language, which a case may end or overload
+    /// without disturbing other cases.
     pub fn spare(&self) -> String {
         format!("Spare{}", self.function)
     }
 
-    /// Builds its worker. Returns the command that starts it, without the name of the function, or
-    /// what went wrong.
+    /// Builds the language's worker. Returns the command that starts it, without the name of the
+    /// function, or a description of the failure.
     pub fn build(&self) -> Result<Vec<String>, String> {
         let mut command = Command::new(repository().join("tests/languages/build.sh"));
         command.args([self.name, "tests/conformance/workers"]).arg(folder());
@@ -81,7 +82,7 @@ impl Language {
     }
 }
 
-/// The end of what a build said, where the reason is.
+/// Returns the last lines of a build's output, which usually give the reason of a failure.
 fn last_lines(said: &str) -> String {
     const LINES: usize = 20;
     let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -1,5 +1,5 @@
-//! How soon a function notices that a client has left, when it is the last of five in five
-//! languages. Each language is the last one in turn.
+//! Measures how soon the last of five functions in five languages notices that the client has
+//! left. Each language is the last one in turn.
 
 use crate::ask::{On, Outcome, SOON, Wrong};
 use harness::Engine;
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 /// The functions before the last one.
 const WAY: [&str; 4] = ["C", "Go", "Asyncio", "Node"];
-/// Clients that leave, for each language.
+/// The number of clients that leave, for each language.
 const ROUNDS: usize = 100;
-/// The bar of the slowest but one, for a machine that is busy elsewhere. `bench/README.md` says
-/// which times are good.
+/// The limit for the 99th percentile of the times. It allows for a machine that is busy with other
+/// work. `bench/README.md` says which times are good.
 const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
-/// The lines that a function prints, as they come.
+/// Reads the lines that a function prints, as they arrive in its log.
 struct Printed {
     log: PathBuf,
-    /// Not there before the first line is.
+    /// `None` until the log exists, which is when the function prints its first line.
     reader: Option<BufReader<File>>,
 }
 
@@ -41,7 +41,7 @@ impl Printed {
             let reader = self.reader.as_mut()?;
             // `line` keeps the beginning of a line that is not complete yet.
             while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
-                // TIME PID CALL LINE
+                // The log has lines of the form TIME PID CALL LINE.
                 let rest =
                     line.trim_end().splitn(4, ' ').nth(3).and_then(|line| line.strip_prefix(begin));
                 if rest.is_some() {
@@ -54,16 +54,16 @@ impl Printed {
     }
 }
 
-/// The times from the client's leaving until a function noticed it, sorted.
+/// The times between a client's leaving and the moment when a function noticed it, sorted.
 pub struct Noticed(Vec<Duration>);
 
 impl Noticed {
-    /// Returns the time within which this percentage noticed.
+    /// Returns this percentile of the times.
     pub fn percent(&self, percent: usize) -> Duration {
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
     }
 
-    /// Checks that 99 % noticed soon enough.
+    /// Checks that 99 % of the times are within [`NOTICED_WITHIN`].
     pub fn is_soon(&self) -> Outcome {
         let slow = self.percent(99);
         if slow <= NOTICED_WITHIN {
@@ -78,7 +78,7 @@ impl Noticed {
     }
 }
 
-/// The functions from the first to `last`, of those that are there.
+/// Returns the chain of functions that ends with `last`, without those that are not in `there`.
 pub fn way(last: &str, there: &[&str]) -> Vec<String> {
     WAY.iter()
         .filter(|name| there.contains(name))
@@ -87,7 +87,8 @@ pub fn way(last: &str, there: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Has clients of the first function leave while the last one waits.
+/// Calls the first function of `way` and closes the connection while the last function waits.
+/// Repeats this for [`ROUNDS`] clients.
 pub fn measure(engine: &Engine, way: &[String]) -> Result<Noticed, Wrong> {
     let [first, rest @ ..] = way else { return Ok(Noticed(vec![Duration::ZERO])) };
     let last = On { engine, function: way.last().unwrap_or(first) };

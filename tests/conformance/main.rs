@@ -1,6 +1,6 @@
-//! The conformance suite: an engine with the worker of every language, for each kind of channel. It
-//! runs every case against each worker, and every pair of caller and callee. SPEC.md says what the
-//! workers do.
+//! The conformance suite. For each kind of channel it starts an engine with the worker of every
+//! language. It runs every case against each worker, and every pair of caller and callee. SPEC.md
+//! says what the workers do.
 
 mod ask;
 mod cases;
@@ -23,7 +23,7 @@ use std::time::Instant;
 #[derive(Clone)]
 struct Player {
     language: &'static Language,
-    /// The reason why its worker cannot take part; `None` if it can.
+    /// The reason why the language's worker cannot take part; `None` if it can.
     out: Option<String>,
 }
 

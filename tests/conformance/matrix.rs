@@ -1,6 +1,7 @@
 //! A table with a word in each cell.
 
-/// Prints it: `corner` above the names of the rows, then the columns' names, then a row for each.
+/// Prints a table. The first line has `corner`, as the heading of the rows' names, and the columns'
+/// names. Then each row has a line with its name and its cells.
 pub fn print(corner: &str, columns: &[String], rows: &[(String, Vec<String>)]) {
     let first = rows.iter().map(|(name, _)| name.len()).chain([corner.len()]).max().unwrap_or(0);
     let width = |column: usize| {

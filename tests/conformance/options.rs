@@ -12,12 +12,12 @@ Without --channel it runs over ring and fifo";
 
 /// The kinds of channels.
 const CHANNELS: [&str; 3] = ["ring", "fifo", RINGS_ONLY];
-/// Without `--channel`, the cases run over this many of them, from the first.
+/// Without `--channel`, the cases run over this many of [`CHANNELS`], from the first.
 const USUAL_CHANNELS: usize = 2;
 
 /// The cases to run, and the languages and channels to run them with.
 pub struct Options {
-    /// The cases run over each of them in turn.
+    /// The kinds of channels. The cases run over each of them in turn.
     pub channels: Vec<&'static str>,
     pub languages: Vec<&'static Language>,
     pub cases: Vec<&'static Case>,
@@ -25,7 +25,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Those of the command line; `None` if it only asks what there is, which is then printed.
+    /// Returns the options of the command line. With `--list` it prints the names instead and
+    /// returns `None`.
     pub fn read() -> Result<Option<Options>, String> {
         let mut options = Options {
             channels: CHANNELS[..USUAL_CHANNELS].to_vec(),

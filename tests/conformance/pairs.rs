@@ -1,13 +1,13 @@
-//! Cases that must hold between every language and every other that it calls.
+//! Cases with a caller and a callee, which must pass for every pair of languages.
 
 use crate::ask::{Detail, On, Outcome};
 use crate::cases::LENGTHS;
 use harness::pattern;
 
-/// A case of two languages.
+/// A case with a caller and a callee.
 pub struct Pair {
     pub name: &'static str,
-    /// The caller, and the name of the function that it is to call.
+    /// Runs the case. The arguments are the caller and the name of the callee.
     pub run: fn(&On, &str) -> Outcome,
 }
 
@@ -15,7 +15,7 @@ const fn pair(name: &'static str, run: fn(&On, &str) -> Outcome) -> Pair {
     Pair { name, run }
 }
 
-/// A function that is not there.
+/// The name of a function that does not exist.
 const NOBODY: &str = "Nobody";
 
 pub const PAIRS: &[Pair] = &[

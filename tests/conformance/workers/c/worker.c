@@ -13,10 +13,10 @@
 
 enum { BASE = 10, NS_PER_MS = 1000000, MS_PER_S = 1000 };
 
-// A status that is none of the ABI's: what a defect in C would return.
+// A status that the ABI does not define, as a handler with a defect might return.
 static const int32_t NO_STATUS = -77;
 
-// The bytes as text that ends with a zero, to be freed; a program that is out of memory ends.
+// Returns the bytes as zero-terminated text, which the caller frees. Aborts without memory.
 static char *text_of(nc_bytes bytes) {
     char *text = malloc(bytes.len + 1);
     if (text == NULL) abort();
@@ -25,7 +25,8 @@ static char *text_of(nc_bytes bytes) {
     return text;
 }
 
-// The first value of that name as text, to be freed; empty if there is none.
+// Returns the first metadata value of that name as text, which the caller frees. The text is empty
+// if there is none.
 static char *metadata_text(const nc_request *req, const char *name) {
     nc_bytes value = {NULL, 0};
     if (nc_request_metadata(req, name, &value) != NC_OK) value = (nc_bytes){NULL, 0};
@@ -60,7 +61,7 @@ static void print_line(const char *word, nc_bytes bytes) {
     fflush(stdout);
 }
 
-// Answers that are the request's body.
+// Cases that answer with the request's body.
 
 static int32_t echo(nc_request *req) { return nc_reply(req, nc_request_body(req)); }
 
@@ -95,7 +96,7 @@ static int32_t big(nc_request *req) {
     return nc_reply_buffer(req, buffer, len, NULL, 0);
 }
 
-// Failures.
+// Cases that fail.
 
 static int32_t fail(nc_request *req) {
     char *message = text_of(nc_request_body(req));
@@ -122,7 +123,7 @@ static int32_t crash(nc_request *req) {
     _Exit(EXIT_CODE);
 }
 
-// Time.
+// Cases about time.
 
 static int32_t sleep_then_answer(nc_request *req) {
     wait_ms(number_in(nc_request_body(req)));
@@ -147,9 +148,9 @@ static int32_t wait_for_cancel(nc_request *req) {
     return NC_OK;
 }
 
-// Calls.
+// Cases that call other functions.
 
-// The call that `call` and its kin make to another function. `asked_free` frees it.
+// The callee, the case and the timeout that a request's metadata names. `asked_free` frees it.
 typedef struct {
     char *target;
     char *to;
@@ -191,7 +192,7 @@ static int32_t call(nc_request *req) {
     return rc;
 }
 
-// The error and its causes, line by line.
+// Answers with the error and its causes, in the lines that the case `catch` defines.
 static int32_t describe(nc_request *req, const nc_error *error) {
     char *text = NULL;
     size_t len = 0;
@@ -252,7 +253,7 @@ static int32_t mistake(nc_request *req) {
     return reply_text(req, nc_status_name(rc));
 }
 
-// Begins `count` calls and puts their answers where their numbers say.
+// Begins `count` calls, then waits for their answers. answers[i] becomes the answer of call i.
 static int32_t call_all(nc_request *req, asked callee, size_t count, nc_answer **answers) {
     const nc_pair to = pair(NC_LITERAL("case"), callee.to);
     const nc_call_options options = options_of(&to, 1);
@@ -319,14 +320,14 @@ static int32_t chain(nc_request *req) {
     return rc;
 }
 
-// Metadata and status.
+// Cases about metadata and status.
 
 static bool is_own(nc_pair pair) {
     return pair.name.len >= 2 && memcmp(pair.name.data, "x-", 2) == 0;
 }
 
-// Returns `first` and the pairs of the request whose names begin with x-, to be freed, and puts
-// their number into `count`.
+// Returns `first` and the pairs of the request whose names begin with x-. Stores their number in
+// `count`. The caller frees the array.
 static nc_pair *own_pairs(const nc_request *req, nc_pair first, size_t *count) {
     nc_pair *pairs = calloc(nc_request_metadata_count(req) + 1, sizeof *pairs);
     if (pairs == NULL) abort();
@@ -422,7 +423,7 @@ static int32_t relay_status(nc_request *req) {
     return rc;
 }
 
-// Properties of a request.
+// Cases about properties of a request.
 
 static int32_t origin(nc_request *req) {
     if (!nc_request_is_internal(req)) return reply_text(req, "external");
@@ -445,7 +446,7 @@ static int32_t path(nc_request *req) {
     return nc_reply_with(req, parts, 6, NULL, 0);
 }
 
-// The rest.
+// The other cases.
 
 // A call that is made outside of the request, and may outlive it.
 typedef struct {

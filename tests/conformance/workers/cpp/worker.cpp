@@ -35,7 +35,7 @@ CallOptions to(const std::string &name) {
     return options;
 }
 
-// The pairs whose name begins with x-.
+// Returns the pairs whose name begins with x-.
 Metadata own(const Metadata &all) {
     Metadata kept;
     std::copy_if(all.begin(), all.end(), std::back_inserter(kept),
@@ -150,7 +150,7 @@ Reply status(const Request &req) {
 }
 
 std::string http_error(const Request &req) {
-    // Its text is for clients.
+    // An HttpError carries a text for clients.
     throw nightcore::HttpError(static_cast<int>(number(req.body())), "as told: größer");
 }
 

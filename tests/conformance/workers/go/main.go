@@ -177,7 +177,7 @@ func handle(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nil, nil
 }
 
-// app tells what an HTTP handler is told.
+// app answers with the values that an HTTP handler receives for a request.
 func app(w http.ResponseWriter, r *http.Request) {
 	prefix, err := url.PathUnescape(nightcore.FromContext(r.Context()).Metadata.Get(":prefix"))
 	if err != nil {
@@ -193,7 +193,7 @@ func app(w http.ResponseWriter, r *http.Request) {
 
 func number(req *nightcore.Request) (int, error) { return strconv.Atoi(string(req.Body)) }
 
-// to asks the function that is called for a case.
+// to returns an option that asks the callee for a case.
 func to(name string, more ...string) nightcore.CallOption {
 	return nightcore.WithMetadata(nightcore.NewMetadata(append([]string{"case", name}, more...)...))
 }
@@ -232,7 +232,7 @@ func catch(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// kept is the context of the last mistake.
+// kept is the context of the previous `mistake` case.
 var kept context.Context
 
 func mistake(ctx context.Context, req *nightcore.Request) ([]byte, error) {
@@ -306,7 +306,7 @@ func chain(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 	return nightcore.Call(ctx, next, body, to(following, "route", rest, "to", last))
 }
 
-// monotonic is the system's monotonic clock, in ns.
+// monotonic returns the time of the system's monotonic clock, in ns.
 func monotonic() int64 {
 	const clockMonotonic = 1
 	var now syscall.Timespec
@@ -318,7 +318,7 @@ func monotonic() int64 {
 	return now.Nano()
 }
 
-// own are the pairs whose name begins with x-, names and values in turn.
+// own returns the pairs whose name begins with x-, as alternating names and values.
 func own(all nightcore.Metadata) (pairs []string) {
 	for name, value := range all.All() {
 		if strings.HasPrefix(name, "x-") {

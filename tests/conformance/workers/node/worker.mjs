@@ -13,7 +13,7 @@ const number = (req) => Number(req.text());
 const to = (name, ...pairs) => ({ metadata: [["case", name], ...pairs] });
 const own = (metadata) => [...metadata].filter(([name]) => name.startsWith("x-"));
 
-// The request of the last mistake.
+// The request of the previous `mistake` case.
 let kept;
 
 const cases = {
@@ -155,7 +155,7 @@ const cases = {
 const app = httpHandler((req, res) => {
   const [path, ...query] = req.url.split("?");
   const decoded = [req.nightcorePrefix, path].map((part) => decodeURIComponent(part));
-  // Node's headers are bytes, a character each.
+  // Node decodes headers as latin1: each byte is one character.
   const value = Buffer.from(req.headers["x-value"] ?? "", "latin1");
   const parts = [req.method, ...decoded, query.join("?"), value];
   let bytes = 0;

@@ -87,7 +87,7 @@ def handle(req: Request) -> Any:
             print(f"noticed {req.text()} at {at}")
             return None
         case "later":
-            # It has nothing of the request when that has ended.
+            # The values are read here, because the thread may run after the request has ended.
             ms = req.metadata.get("timeout-ms")
             asked = (
                 text(req, "target"),
@@ -127,7 +127,7 @@ def to(case: str) -> list[tuple[str, str | bytes]]:
 
 
 def own(metadata: nightcore.Metadata) -> list[tuple[str, str | bytes]]:
-    """The pairs whose name begins with x-."""
+    """Returns the pairs whose name begins with x-."""
     return [(name, value) for name, value in metadata.raw if name.startswith("x-")]
 
 

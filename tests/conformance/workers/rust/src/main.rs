@@ -137,13 +137,13 @@ fn print_line(word: &str, rest: &[u8]) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// The system's monotonic clock.
+/// Returns the time of the system's monotonic clock.
 fn monotonic_ns() -> Result<i128> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
     Ok(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))
 }
 
-/// Options that ask for a case.
+/// Returns options that ask for a case.
 fn to(case: &str) -> CallOptions {
     CallOptions::new().metadata("case", case)
 }
@@ -210,7 +210,7 @@ fn chain(req: &Request) -> Result<Vec<u8>> {
     Ok(req.call_with(next, body, &options)?.into())
 }
 
-/// The pairs whose name begins with `x-`.
+/// Returns the pairs whose name begins with `x-`.
 fn own(metadata: Metadata<'_>) -> impl Iterator<Item = (&str, &[u8])> {
     metadata.iter().filter(|(name, _)| name.starts_with("x-"))
 }
