@@ -105,7 +105,7 @@ compile() {
 build_go() {
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
         "TARGET_DIR=$target" "PREFIX=$programs/prefix" >/dev/null
-    # In go's cache a package is known by these flags, and not by what pkg-config says.
+    # Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
     (cd "examples/$1/go" && CGO_LDFLAGS="-O2 -g -L$programs/prefix/lib" \
         PKG_CONFIG_PATH=$programs/prefix/lib/pkgconfig go build -o "$programs/$1-Go" .) ||
         fail "examples/$1/go does not build; the errors are above"

@@ -19,7 +19,7 @@ prefix=$target/go/prefix
 make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
     "PREFIX=$prefix" "TARGET_DIR=$target" >/dev/null
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig PATH=$prefix/bin:$PATH
-# In go's cache a package is known by these flags, and not by what pkg-config says.
+# Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
 export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
 
 mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.go')

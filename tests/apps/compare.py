@@ -1,4 +1,4 @@
-"""Sends requests to an app under its own server and to the same app as a function, and compares.
+"""Sends requests to an app on its own server and to the app as a function. Compares the answers.
 
 compare.py NAME OWN_PORT OWN_BASE NIGHTCORE_PORT NIGHTCORE_BASE
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import sys
 
-# Of the server or of the connection, and not of the app.
+# Headers that the server adds, not the app.
 NOT_THE_APPS = {
     "connection",
     "content-length",
@@ -23,7 +23,7 @@ JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 BINARY = {"content-type": "application/x-own"}
 
-# Method, path, headers, body; headers as a list may have one name twice.
+# Each request is a method, a path, headers and a body. A list of headers can repeat a name.
 REQUESTS: list[tuple[str, str, dict[str, str] | list[tuple[str, str]], bytes]] = [
     ("GET", "/", {}, b""),
     ("HEAD", "/", {}, b""),

@@ -1,6 +1,6 @@
 #!/bin/bash
-# run.sh [APP...]: the apps of examples/apps answer the same under their own servers and as
-# functions.
+# run.sh [APP...]: checks that the apps of examples/apps give the same answers on their own servers
+# and as functions.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -46,12 +46,12 @@ express() {
 go_app() {
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
         "PREFIX=$kept/prefix" "TARGET_DIR=$target" >/dev/null
-    # In go's cache a package is known by these flags, and not by what pkg-config says.
+    # Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
     (cd examples/apps/chi && CGO_LDFLAGS="-O2 -g -L$kept/prefix/lib" \
         PKG_CONFIG_PATH=$kept/prefix/lib/pkgconfig go build -o "$kept/chi" .)
 }
 
-# own COMMAND...: starts the app's own server, with $PORT, and waits until it listens.
+# own COMMAND...: starts the app's own server on $PORT, and waits until it listens.
 own() {
     "$@" >"$work/own.log" 2>&1 &
     own_pid=$!
@@ -65,7 +65,7 @@ own() {
     fail "the app's own server does not listen"
 }
 
-# as_function FUNCTION ROUTE COMMAND, which is TOML.
+# as_function FUNCTION ROUTE COMMAND: starts an engine with the app as a function. COMMAND is TOML.
 as_function() {
     cat >"$work/nightcore.toml" <<END
 [gateway]
@@ -90,7 +90,7 @@ compare() {
 apps=("$@")
 if ((${#apps[@]} == 0)); then apps=(fastapi flask express chi); fi
 python_packages
-# Without colours, stacks in answers, and sets in any order.
+# With these settings answers contain no stack traces, and sets have a fixed order.
 export NODE_ENV=production PYTHONHASHSEED=0
 for app in "${apps[@]}"; do
     PORT=$(python3 -c 'import socket

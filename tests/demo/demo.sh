@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs examples/demo.sh, as `make demo` does. Checks that the answers are right, also with a port
-# taken and with tools missing, and that the demo leaves no files behind.
+# Runs examples/demo.sh, as `make demo` does. Checks that the answers are right, even if the port is
+# taken or tools are missing, and that the demo leaves no files behind.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -34,7 +34,8 @@ command -v curl >/dev/null || fail "curl is not there: install it"
 demo "as it is" $((count * count))
 cat "$work/out"
 
-# only FOLDER TOOL...: makes a folder for PATH with the tools that the demo always needs, and TOOLs.
+# only FOLDER TOOL...: makes a folder for PATH. It holds the tools that the demo always needs, and
+# the named tools.
 only() {
     local folder=$1 tool path
     shift
@@ -69,7 +70,7 @@ end_engine
 grep -q 'port 8080 is taken' "$work/out" ||
     { cat "$work/out"; fail "it does not say that port 8080 is taken"; }
 
-# The demo is told to end while it runs.
+# The demo gets a signal to end while it runs.
 TMPDIR=$work/tmp examples/demo.sh >"$work/out" 2>&1 &
 pid=$!
 until compgen -G "$work/tmp/*/log" >/dev/null; do

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The application of docs/deployment.md does what the page says: as the init process of a PID
-# namespace, on a read-only file system, and with a graceful shutdown. The unit and the drop-in are
-# valid for systemd.
+# Checks that the application of docs/deployment.md does what the page says. The engine runs as the
+# init process of a PID namespace, on a read-only file system, and must shut down gracefully. Also
+# checks that systemd accepts the unit and the drop-in.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,7 +12,7 @@ target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 page=docs/deployment.md
 
-# block N WORD: the nth block of the page behind this word.
+# block N WORD: prints the Nth code block of the page whose language is WORD.
 block() {
     awk -v word="$2" -v n="$1" '
         /^```/ && inside { inside = 0; next }
@@ -20,11 +20,11 @@ block() {
         inside && shown' "$page"
 }
 
-# systemd: the unit alone, and with the drop-in.
+# Checks the unit alone, and with the drop-in.
 if command -v systemd-analyze >/dev/null; then
     units=$work/units
     mkdir -p "$units/nightcore.service.d"
-    # The program is not installed here.
+    # The program is not installed on this machine, so the unit names the one that was built.
     nightcore=$target/debug/nightcore
     unit=$units/nightcore.service
     sed "s|/usr/bin/nightcore|$nightcore|" deploy/nightcore.service >"$unit"
@@ -62,11 +62,11 @@ ln -s "$modules" "$app/node_modules"
 cc "$app/greet.c" -o "$app/greet" -Iinclude "$target/debug/libnightcore.a" \
     -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 
-# The container's file system is read-only except for a folder for the engine's directory, in which
-# no file can be executed.
+# The container's file system is read-only. Only the folder for the engine's directory can be
+# written, and no file in it can be executed.
 mkdir "$work/tmp" "$work/pipes"
 mkfifo "$work/pipes/ready"
-# shellcheck disable=SC2016 # Its variables are those of the shell inside.
+# shellcheck disable=SC2016 # The inner shell expands the variables.
 unshare "${namespaces[@]}" bash -euc '
     work=$1 nightcore=$2
     mount -t tmpfs -o mode=1777,nosuid,nodev,noexec tmpfs "$work/tmp"
@@ -96,7 +96,7 @@ for health in healthz readyz; do
         fail "/$health does not answer 200"
 done
 
-# As `docker stop` does: SIGTERM to the init process.
+# Sends SIGTERM to the init process, as `docker stop` does.
 init=$(cat "/proc/$engine_pid/task/$engine_pid/children")
 engine_pid=
 kill -TERM "${init% }"

@@ -2,7 +2,7 @@
 # Compares what the documents say with the code: paths, tables of errors, messages, limits,
 # commands, dependencies.
 
-# shellcheck disable=SC2016 # Backticks are Markdown's.
+# shellcheck disable=SC2016 # The backticks belong to Markdown.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,7 +15,7 @@ complain() {
 
 mapfile -t documents < <(git ls-files --cached --others --exclude-standard '*.md')
 
-# Paths in documents for contributors are there.
+# Paths in documents for contributors exist.
 for document in ARCHITECTURE.md CONTRIBUTING.md docs/PROTOCOL.md; do
     while IFS= read -r path; do
         [[ -e $path ]] || complain "$document: there is no $path"
@@ -25,10 +25,10 @@ for document in ARCHITECTURE.md CONTRIBUTING.md docs/PROTOCOL.md; do
     )
 done
 
-# rows DOCUMENT PATTERN: the rows of tables that match, without backticks and outer bars.
+# rows DOCUMENT PATTERN: prints the table rows that match, without backticks and outer bars.
 rows() { grep -E "$2" "$1" | tr -d '`' | sed -E 's/^\| *//; s/ *\|$//'; }
 
-# Errors: name and HTTP status for users; number, name and title in the protocol.
+# Errors. The page for users has names and HTTP statuses. The protocol has numbers, names, titles.
 table=$(sed -nE 's/^    [A-Za-z]+ = [0-9]+, "([A-Z_]+)", ([0-9]+), "(.*)";$/\1|\2|\3/p' \
     runtime-core/src/protocol/status.rs)
 [[ -n $table ]] || complain "the table of errors is not found in the code"
@@ -45,8 +45,8 @@ failures() {
 diff <(awk -F'|' '{ print NR "|" $1 "|" $3 }' <<<"$ends") <(failures) ||
     complain "docs/PROTOCOL.md: the table of errors is not the code's (<)"
 
-# Messages: kinds with their numbers, fields of the header with their places.
-# kinds FILE ENUM: "number NAME" of each.
+# Messages. The protocol has the numbers of their kinds, and the offsets of the header's fields.
+# kinds FILE ENUM: prints "number NAME" for each variant of the enum.
 kinds() {
     sed -nE "/^pub(\(super\))? enum $2 /,/^}/s/^    ([A-Za-z]+) = ([0-9]+),/\2 \1/p" "$1" |
         sed -E 's/([a-z])([A-Z])/\1_\2/g' | tr '[:lower:]' '[:upper:]'
@@ -66,7 +66,7 @@ diff <(sed -nE "$header" runtime-core/src/protocol/header.rs) \
         sed -nE 's/^\| ([0-9]+) \| u[0-9]+ \| ([a-z_]+) \|.*/\1 \2/p') ||
     complain "docs/PROTOCOL.md: the header is not the code's (<)"
 
-# Limits: "| text | 32 KiB | `CONSTANT` |".
+# Limits. A row of their tables looks like "| text | 32 KiB | `CONSTANT` |".
 bytes() {
     local number=$1 unit=${2:-B} factor
     case $unit in
@@ -79,7 +79,7 @@ bytes() {
     echo $((number * factor))
 }
 declare -A units=([KIB]=1024 [MIB]=1048576 [GIB]=1073741824)
-# value CONSTANT: its number, with the constants that it is made of.
+# value CONSTANT: prints the constant's value, and expands the constants in its definition.
 value() {
     local text word
     text=$(grep -rhE "const $1: (usize|u64|u32|u16) = " runtime-core/src engine/src |
@@ -108,7 +108,7 @@ diff <(commands | sort) \
     <(sed -nE 's/^\| `nightcore ([a-z]+).*/\1/p' docs/commands.md | sort) ||
     complain "docs/commands.md: the commands are not the program's (<)"
 
-# Dependencies: each has its reason.
+# Dependencies. CONTRIBUTING.md gives a reason for each of them.
 dependency='s/^\([a-z][a-z0-9_-]*\) = .*/\1/p'
 diff <(sed -n "/^\[workspace.dependencies\]/,/^\[/$dependency" Cargo.toml |
     grep -v '^nightcore' | sort) \
@@ -128,7 +128,7 @@ while IFS=: read -r document target; do
     grep -q "^$target:.*## " Makefile || complain "$document: there is no target $target"
 done < <(grep -oHE '`make [a-z-]+`' "${documents[@]}" | sed -E 's/`make (.*)`/\1/' | sort -u)
 
-# Figures: those of the README are those of docs/PERFORMANCE.md.
+# Figures. Each one in the README must be in docs/PERFORMANCE.md.
 figures() { grep -oE '[0-9]+([.,][0-9]+)*' | sort -u; }
 section=$(sed -n '/^## What it gains and costs/,/^## /p' README.md)
 [[ -n $section ]] || complain "README.md: there is no section about what Nightcore gains and costs"

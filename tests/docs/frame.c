@@ -1,4 +1,4 @@
-// The frame in which the C examples of the documents are compiled.
+// The source around each C example of the documents that is not a whole program.
 #include <nightcore.h>
 #include <poll.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Checks that links in Markdown lead to files of the repository and to headings that are there, and
-# that sources name documents and sections that are there. Needs no generator; `make docs` checks
-# the pages that it builds as well.
+# Checks that links in Markdown lead to existing files and headings of the repository, and that
+# documents and sections named in sources exist. This test does not build the site; `make docs` also
+# checks the pages that it builds.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,7 +12,8 @@ complain() {
     wrong=1
 }
 
-# The files of the repository and their folders. What git ignores is not there for others.
+# The files of the repository and their folders. Files that git ignores do not count, because other
+# checkouts do not have them.
 declare -A there=()
 while IFS= read -r path; do
     while [[ -z ${there[$path]:-} ]]; do
@@ -50,7 +51,7 @@ scan() {
         in_code { next }
         /^ *$/ { end_paragraph(); next }
         /^#+ / { end_paragraph(); text = $0; sub(/^#+ +/, "", text); heading(text) }
-        # Rows of a table and entries of a list are apart, so that a complaint names their line.
+        # Each table row and list entry is a paragraph of its own, so that messages name its line.
         /^ *[|*-]/ { end_paragraph() }
         /^\[[^]]+\]: / { print "link", document ":" FNR, $2; next }
         { if (paragraph == "") begins = FNR; paragraph = paragraph " " $0 }
@@ -100,7 +101,7 @@ for link in "${links[@]}"; do
 done
 ((${#links[@]} > 100)) || complain "only ${#links[@]} links were found in Markdown files"
 
-# Sources name a page by its path, and a section of it in quotes behind a comma.
+# A source names a page by its path. The name of a section follows in quotes, after a comma.
 named=0
 while IFS= read -r found; do
     [[ $found =~ ^([^:]+:[0-9]+):.?(docs/.+\.md)(, \"(.+)\")?$ ]] ||

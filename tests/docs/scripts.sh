@@ -1,7 +1,7 @@
 #!/bin/bash
-# The Python and JavaScript in README.md and docs/ runs, and the tests in it pass. The blocks of a
-# language are one program, whose `serve` takes the handlers and does not serve. Uses the packages
-# that tests/apps has installed.
+# Checks that the Python and JavaScript in README.md and docs/ runs, and that its tests pass. All
+# blocks of a language form one program, in which `serve` accepts the handlers and returns. The test
+# uses the packages that tests/apps has installed.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,7 +13,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mapfile -t documents < <(git ls-files --cached --others --exclude-standard README.md 'docs/*.md')
 
-# blocks WORD: those behind this word, one after the other.
+# blocks WORD: prints all code blocks whose language is WORD, one after the other.
 blocks() {
     awk -v word="$1" '/^```/ { inside = ($0 == "```" word); next } inside { print }' \
         "${documents[@]}"

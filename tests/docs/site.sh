@@ -1,6 +1,6 @@
 #!/bin/bash
-# `make docs` builds the documentation site without a warning, with a page for each Markdown file.
-# The site loads nothing from elsewhere: it can be read from a disk, without a network.
+# Checks that `make docs` builds the documentation site without a warning, with a page for each
+# Markdown file. The pages must load nothing over the network, so that they can be read offline.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The code in README.md and docs/ compiles, the configurations are valid, and the three functions of
-# docs/start.md do what the page says. The word behind the fence of a block names its language: c,
-# cpp, go, rust, toml.
+# Checks that the code in README.md and docs/ compiles, that the configurations are valid, and that
+# the three functions of docs/start.md do what the page says. The word after the fence of a block
+# names its language: c, cpp, go, rust, toml.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,7 +13,7 @@ target=$(cargo metadata --locked --format-version 1 --no-deps |
 nightcore=$target/debug/nightcore
 root=$PWD
 
-# Every block goes to $work/blocks/DOCUMENT.LINE.WORD, where LINE is that of its first line.
+# Every block goes to $work/blocks/DOCUMENT.LINE.WORD, where LINE is the number of its first line.
 mkdir "$work/blocks" "$work/programs"
 mapfile -t documents < <(git ls-files --cached --others --exclude-standard \
     README.md 'docs/*.md' 'docs/**/*.md')
@@ -25,15 +25,15 @@ for document in "${documents[@]}"; do
     ' "$document"
 done
 
-# says FILE: where a block is, for a message.
+# says FILE: prints the document and the line of a block, for a message.
 says() { sed -E 's|.*/||; s|-|/|; s|\.md\.0*([0-9]+)\.[a-z]+$|.md:\1|' <<<"$1"; }
 
 flags=(-Wall -Wextra -Wpedantic -Werror -Wno-unused -Iinclude)
 libraries=("$target/debug/libnightcore.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 count=0
 
-# compile BLOCK COMPILER FRAME: compiles and links a whole program; a piece is put into the frame,
-# in place of HERE, and compiled.
+# compile BLOCK COMPILER FRAME: compiles and links a block that is a whole program. Any other block
+# replaces HERE in the frame, and is only compiled.
 compile() {
     local block=$1 frame=$3 compiler program source
     read -ra compiler <<<"$2"
@@ -55,7 +55,7 @@ compile() {
 for block in "$work"/blocks/*.c; do compile "$block" "cc -std=c11" tests/docs/frame.c; done
 for block in "$work"/blocks/*.cpp; do compile "$block" "c++ -std=c++17" tests/docs/frame.cpp; done
 
-# Rust: all blocks are programs of one package.
+# Rust. Each block becomes a program of one package.
 package=$work/snippets
 mkdir -p "$package/src/bin"
 tested=()
@@ -85,7 +85,8 @@ for block in "$work"/blocks/*.rust; do
     if grep -qE '^#\[(tokio::)?test\]' "$block"; then tested+=(--bin "$name"); fi
     count=$((count + 1))
 done
-# Not --locked: the lock file is the workspace's, and this package is not in it. Nothing is fetched.
+# --locked is left out, because the lock file is the workspace's and does not have this package.
+# --offline keeps cargo from downloading anything.
 pieces=(--quiet --offline --manifest-path "$package/Cargo.toml" --target-dir "$target/snippets")
 cargo build "${pieces[@]}" ||
     fail "a Rust block does not compile; its file is named after document and line"
@@ -94,12 +95,12 @@ cargo test "${pieces[@]}" "${tested[@]}" >"$work/out" 2>&1 || {
     fail "the tests in a Rust block fail; its file is named after document and line"
 }
 
-# Go: programs are built, pieces are one package with its tests.
+# Go. A whole program becomes a package of its own. All other blocks form one package with tests.
 if command -v go >/dev/null; then
     make --no-print-directory --silent install IS_BUILDER= PROFILE=dev \
         "PREFIX=$work/prefix" "TARGET_DIR=$target" >/dev/null
     export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig GOWORK=off GOFLAGS=-mod=mod
-    # In go's cache a package is known by these flags, and not by what pkg-config says.
+    # Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
     export CGO_LDFLAGS="-O2 -g -L$work/prefix/lib"
     mkdir "$work/go" "$work/go/pieces"
     ours=github.com/nightcore/nightcore/languages/go
@@ -126,7 +127,7 @@ else
     echo "skipped: Go in documents: Go is not there"
 fi
 
-# Configurations: the programs that they name are made up.
+# Configurations. The test makes empty files for the programs and scripts that they name.
 for block in "$work"/blocks/*.toml; do
     if ! grep -q '^\[functions' "$block"; then continue; fi
     home=$work/config
@@ -141,14 +142,14 @@ for block in "$work"/blocks/*.toml; do
         mkdir -p "$home/$(dirname "$script")"
         touch "$home/$script"
     done || true
-    # The files of variables, by the default of a variable in their path.
+    # The files that `env_file` names. A variable in the path stands for its default.
     while IFS= read -r file; do
         mkdir -p "$home/$(dirname "$file")"
         touch "$home/$file"
     done < <(sed -nE 's/^env_file = "(\$\{[A-Z_]+:-([^}]*)\})?([^"]*)"$/\2\3/p' "$block")
     (cd "$home" && "$nightcore" check >"$work/out" 2>&1) ||
         { cat "$work/out"; fail "$(says "$block") is not a valid configuration"; }
-    # The one with every key says the defaults.
+    # The configuration that has every key must show the default of each.
     if grep -q '^max_depth' "$block"; then
         (cd "$home" && "$nightcore" check --print) >"$work/full"
         printf '[functions.Foo]\ncommand = ["./foo"]\n' >"$home/nightcore.toml"

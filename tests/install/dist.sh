@@ -1,6 +1,7 @@
 #!/bin/bash
-# Checks that what `make dist` makes works where it is unpacked: hello is built against each package
-# and run by the engine in it. Nothing in the packages needs a newer glibc than they promise.
+# Checks that each package of `make dist` works where it is unpacked: the test builds hello against
+# the package and runs it with the engine in it. No file in a package may need a newer glibc than
+# the package promises.
 
 set -euo pipefail
 export LC_ALL=C
@@ -20,14 +21,15 @@ oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
 packaging/dist.sh "$work/dist" >"$work/packages" 2>"$work/dist.log" ||
     { cat "$work/dist.log"; fail "make dist failed"; }
 
-# needs_no_library PROGRAM: libnightcore is in it.
+# needs_no_library PROGRAM: checks that the program does not load libnightcore at run time.
 needs_no_library() {
     if readelf -d "$1" | grep -F libnightcore; then
         fail "$1 is to have libnightcore in it, and needs it"
     fi
 }
 
-# hello PREFIX: in C, built against what was unpacked there and run by it.
+# hello PREFIX: builds hello in C against the package that was unpacked there, and runs it with the
+# package's engine.
 hello() {
     local prefix=$1 flags
     glibc "$prefix/bin/nightcore"
@@ -35,7 +37,8 @@ hello() {
     read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
         pkg-config --cflags --libs nightcore)"
     cc examples/hello/c/hello.c -o "$work/hello" "${flags[@]}"
-    # A package under /usr needs no word about where its library is, but this one is not there.
+    # The loader finds a library in /usr without help. This package is unpacked elsewhere, so
+    # LD_LIBRARY_PATH names its folder.
     LD_LIBRARY_PATH=$prefix/lib hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
     read -ra flags <<<"$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig \
         pkg-config --cflags --libs nightcore-static)"
@@ -44,8 +47,8 @@ hello() {
     hello_by "$prefix/bin/nightcore" "[\"$work/hello\"]"
 }
 
-# deb FILE: has dpkg install and remove it in a folder of its own. A systemctl that only records its
-# arguments stands for a system that runs systemd.
+# deb FILE: makes dpkg install and remove the package in a separate folder. A fake systemctl, which
+# only records its arguments, stands in for systemd.
 deb() {
     local root=$work/debian
     [[ $(dpkg-deb --field "$1" Version) == "$version" ]] || fail "$1 has another version"
@@ -53,7 +56,8 @@ deb() {
     touch "$root/var/lib/dpkg/status"
     printf '#!/bin/sh\necho "$*" >>"%s"\n' "$work/orders" >"$work/systemctl/systemctl"
     chmod +x "$work/systemctl/systemctl"
-    # The folder has no libc6, no ldconfig and, unless a test runs as root, no owner but this one.
+    # The folder has no libc6 and no ldconfig. Unless the test runs as root, dpkg cannot change the
+    # owner of files.
     in_root() {
         PATH=$work/systemctl:$PATH:/usr/sbin:/sbin dpkg --root="$root" --log=/dev/null \
             --force-script-chrootless --force-not-root --force-depends "$@" \
@@ -75,7 +79,7 @@ daemon-reload
 END
 }
 
-# A PATH without compilers: what installs there needs none.
+# A PATH without compilers. It shows that a package needs no compiler when it is installed.
 mkdir "$work/bare"
 for tool in sh bash env cat chmod cp dirname ln ls mkdir mv node npm npx python3 readlink rm sed \
     tar uname; do
@@ -83,19 +87,19 @@ for tool in sh bash env cat chmod cp dirname ln ls mkdir mv node npm npx python3
 done
 bare() { env PATH="$work/bare" "$@"; }
 
-# python PACKAGE VENV: hello, from an environment with only this package.
+# python_hello VENV: runs hello in Python in a virtual environment that has only this package.
 python_hello() {
     cp examples/hello/python/hello.py "$work/hello.py"
     hello_by "$1/bin/nightcore" "[\"$1/bin/python\", \"$work/hello.py\"]"
 }
 
-# documented COMMAND: prints the package that the line with this command in the README or
-# docs/start.md names, relative to the folder that holds `dist`.
+# documented COMMAND: finds the line with this command in the README or docs/start.md, and prints
+# the package that it names, relative to the folder that holds `dist`.
 documented() {
     local named
     named=$(sed -n "s|^$1 \\(.*dist/.*\\)|\\1|p" README.md docs/start.md)
     [[ -n $named ]] || fail "no document has a line \"$1 ...dist/...\""
-    # shellcheck disable=SC2086 # Its pattern is for the shell to expand.
+    # shellcheck disable=SC2086 # The shell must expand the pattern.
     cd "$work" && echo $named
 }
 
@@ -120,8 +124,8 @@ wheel() {
 sdist() {
     local venv=$work/venv-sdist
     python3 -m venv "$venv"
-    # No file of the repository is near; what cargo has built of other people's crates is used
-    # again.
+    # pip runs outside the repository. The target folder is shared, so that cargo reuses its builds
+    # of third-party crates.
     (cd / && CARGO_TARGET_DIR=$target \
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$1")
     python_hello "$venv"
@@ -135,15 +139,15 @@ npm_package() {
     (cd "$home" && bare npm init --yes >/dev/null &&
         bare npm install --silent --ignore-scripts --no-audit --no-fund "$named")
     glibc "$home/node_modules/nightcore/bin/nightcore"
-    # npm tells of such scripts, and does not run them unless it is told to.
+    # npm warns about install scripts, and by default does not run them.
     grep -q '"install":' "$home/node_modules/nightcore/package.json" &&
         fail "the npm package has an install script"
     cp examples/hello/node/hello.mjs "$home"
     hello_by "$home/node_modules/.bin/nightcore" "[\"node\", \"$home/hello.mjs\"]"
 }
 
-# go_module: builds against the library of the tarball, in a program that needs somebody else's
-# module too. The lines of docs/start.md set the environment.
+# go_module: builds hello against the library of the tarball. The program also needs a third-party
+# module. The environment comes from the `export` lines of docs/start.md.
 go_module() {
     local home=$work/go prefix environment
     command -v go >/dev/null || { echo "skipped: the Go module, as Go is not there"; return; }
@@ -159,7 +163,7 @@ go_module() {
         eval "$environment"
         export GOFLAGS=-modcacherw GOMODCACHE=$work/gomodcache
         export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
-        # In go's cache a package is known by these flags, and not by what pkg-config says.
+        # Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
         export CGO_LDFLAGS="-O2 -g -L$prefix/lib"
         go mod init hello 2>/dev/null
         go get "github.com/nightcore/nightcore/languages/go@v$version" \
@@ -173,7 +177,7 @@ go_module() {
     hello_by "$prefix/bin/nightcore" "[\"$home/hello-static\"]"
 }
 
-# rust_crates FOLDER: hello in a package of its own, away from the repository.
+# rust_crates FOLDER: builds hello in a separate package, outside the repository, and runs it.
 rust_crates() {
     local home=$work/rust
     mkdir -p "$home/src"

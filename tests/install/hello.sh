@@ -1,8 +1,10 @@
-# For scripts that try packages, after tests/engine.sh: runs hello by what was installed from them.
+# Functions for scripts that test packages: they run hello with the installed files. Source this
+# file after tests/engine.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # $work and $url are set by tests/engine.sh, $version by the script.
 
-# hello_by NIGHTCORE COMMAND, which is TOML: Foo calls Bar, run by that engine.
+# hello_by NIGHTCORE COMMAND: runs Foo and Bar of hello with that engine, and checks the answer.
+# COMMAND is TOML.
 hello_by() {
     local answer
     [[ $("$1" --version) == "nightcore $version" ]] || fail "$1 has another version"
@@ -20,7 +22,7 @@ END
     [[ $answer == 'From function Bar: Hello, World' ]] || fail "hello by $1 gave \"$answer\""
 }
 
-# glibc FILE: it runs with the oldest glibc.
+# glibc FILE: checks that the file needs no newer glibc than the oldest supported one.
 glibc() {
     local newest
     newest=$(readelf --wide --dyn-syms "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Checks what `make install` installs: programs are built against it with nothing but pkg-config or
-# CMake, and run by the installed engine.
+# Checks the files that `make install` installs. The test builds programs against them, with only
+# pkg-config or CMake, and runs the programs with the installed engine.
 
 set -euo pipefail
 export LC_ALL=C
@@ -12,8 +12,8 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 root=$PWD
 prefix=$work/prefix
 
-# The development build, which other tests have made already; only the release build is made for
-# users.
+# install_to ARGUMENT...: runs make with these arguments. The test installs the development build,
+# because other tests have already made it; users install the release build.
 install_to() {
     make --no-print-directory "$@" >"$work/make.log" 2>&1 ||
         { cat "$work/make.log"; fail "make $* failed"; }
@@ -47,7 +47,7 @@ soname=$(readelf -d "$prefix/lib/libnightcore.so" | sed -n 's/.*(SONAME).*\[\(.*
     fail "the installed nightcore is of another version"
 unit_is_good "$prefix/lib/systemd/system/nightcore.service" "$prefix/bin/nightcore"
 
-# Programs as a user builds them, from a tree that was moved after it was installed.
+# Builds programs as a user would, against a tree that was moved after it was installed.
 
 mv "$prefix" "$work/moved"
 prefix=$work/moved
@@ -61,8 +61,8 @@ read -ra shared <<<"$(pkg-config --cflags --libs nightcore)"
 read -ra static <<<"$(pkg-config --cflags --libs nightcore-static)"
 cc examples/hello/c/hello.c -o "$work/programs/c-shared" "${shared[@]}"
 cc examples/hello/c/hello.c -o "$work/programs/c-static" "${static[@]}"
-# A program that is static as a whole. The linker warns of functions of glibc that still load shared
-# libraries.
+# A fully static program. The linker warns about glibc functions that load shared libraries even in
+# such a program.
 read -ra all_static <<<"$(pkg-config --cflags --static --libs nightcore)"
 if echo 'int main(void) { return 0; }' | cc -static -x c - -o "$work/nothing" 2>/dev/null; then
     cc -static examples/hello/c/hello.c -o "$work/programs/c-all-static" "${all_static[@]}" \
@@ -103,11 +103,11 @@ for program in "${programs[@]}"; do
     esac
 done
 
-# Each of them run by the installed engine: Foo and Bar of one program.
+# Runs each program with the installed engine. A program serves both Foo and Bar.
 
 printf '%s' 'From function Bar: Hello, World' >"$work/right"
 
-# right WHAT COMMAND...: the command's output is right, byte for byte.
+# right WHAT COMMAND...: checks that the command's output is right, byte for byte.
 right() {
     local what=$1
     shift
@@ -115,7 +115,7 @@ right() {
     cmp "$work/right" "$work/answer" || fail "$what gave \"$(cat "$work/answer")\""
 }
 
-# run PROGRAM...: with the command of both functions as it stands in nightcore.toml.
+# run PROGRAM...: runs an engine in which this is the command of both functions, and calls Foo.
 run() {
     local command
     command=$(printf '"%s", ' "$@")
@@ -142,14 +142,14 @@ for program in "${programs[@]}"; do run "$program"; done
 names=("${programs[@]##*/}")
 echo "hello is right in ${names[*]}"
 
-# The C hello leaks nothing and touches nothing that is not its own.
+# valgrind must find no leak and no invalid access in hello.
 
 if command -v valgrind >/dev/null; then
     for program in c-shared cpp-shared; do
         run valgrind --leak-check=full --show-leak-kinds=definite,indirect \
             --errors-for-leak-kinds=definite,indirect \
             "--log-file=$work/valgrind.%p" "$work/programs/$program"
-        # Its last word, which a process that was killed does not say.
+        # valgrind prints this line when a process ends normally, and not when it was killed.
         [[ $(cat "$work"/valgrind.* | grep -c 'ERROR SUMMARY: 0 errors') == 2 ]] ||
             { cat "$work"/valgrind.*; fail "valgrind has something to say about $program"; }
         rm "$work"/valgrind.*
@@ -159,8 +159,8 @@ else
     echo "skipped: valgrind is not there"
 fi
 
-# Packagers stage by DESTDIR. A user who does not own the checkout, such as root under sudo, builds
-# nothing and needs no cargo.
+# Packagers stage an installation with DESTDIR. For a user who does not own the checkout, such as
+# root under sudo, `make install` builds nothing and needs no cargo.
 
 mkdir "$work/no-cargo"
 printf '#!/bin/sh\necho "cargo was called: $*" >&2\nexit 1\n' >"$work/no-cargo/cargo"

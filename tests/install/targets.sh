@@ -1,5 +1,5 @@
 #!/bin/bash
-# Checks the packages that `make dist TARGETS=...` makes for other systems than this one. The
+# Checks the packages that `make dist TARGETS=...` makes for systems other than this one. The
 # packages for musl must run hello in a root file system with musl and without glibc, as on Alpine.
 # A build for aarch64 must have the ABI of the build for this machine, and run hello in qemu if qemu
 # is installed.
@@ -54,7 +54,7 @@ wheel_of() { echo "$work/dist/nightcore-$version-cp310-abi3-$1.whl"; }
 # unpack WHEEL FOLDER: unpacks the wheel into the folder.
 unpack() { "$python" -m zipfile --extract "$1" "$2"; }
 
-# Musl.
+# The packages for musl.
 
 # Makes in-root, a script that runs a command in a root file system with busybox, musl and this
 # test's folder. Sets musl_version, which stays empty if this machine cannot run such a script.
@@ -167,7 +167,7 @@ musl_python() {
     echo "hello in Python is right with musl $musl_version"
 }
 
-# aarch64.
+# The packages for aarch64.
 
 # exports FILE: prints the names that the library exports.
 exports() {

@@ -1,4 +1,4 @@
-# Python, handlers that are coroutines.
+# Builds the worker in Python whose handlers are coroutines.
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
 . tests/languages/python-package.sh

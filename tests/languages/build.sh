@@ -1,16 +1,18 @@
 #!/bin/bash
-# build.sh LANGUAGE WORKERS FOLDER BUILT: builds the worker program of a language, which is in
-# WORKERS/LANGUAGE, somewhere in FOLDER, against what a user would install. Prints the command that
-# starts it, a word a line. BUILT is the folder where cargo has put the engine and libnightcore.
-# LANGUAGE.sh builds the program of its language, and finds here:
+# build.sh LANGUAGE WORKERS FOLDER BUILT: builds the worker program of a language against the files
+# that a user would install. The source is in WORKERS/LANGUAGE, and the output goes to FOLDER. BUILT
+# is the folder in which cargo has put the engine and libnightcore. Prints the command that starts
+# the worker, one word per line.
+#
+# LANGUAGE.sh builds the program of its language. It can use:
 #
 #   $root      this repository
 #   $sources   the folder of the worker
-#   $folder    for what the language makes; it stays from one run to the next
-#   $built     as above
-#   $profile   of cargo, as BUILT has it
-#   $prefix    where Nightcore is installed, after `installed`; pkg-config finds it then
-#   start      prints the command
+#   $folder    the folder for the language's output, which is kept between runs
+#   $built     the folder BUILT
+#   $profile   the cargo profile of the files in BUILT
+#   $prefix    the folder in which `installed` installs Nightcore, where pkg-config then finds it
+#   start      prints the command that starts the worker
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -29,14 +31,14 @@ mkdir -p "$folder"
 exec 3>&1 1>&2
 start() { printf '%s\n' "$@" >&3; }
 
-# Installs libnightcore and the header, once a run is enough but again does no harm.
+# Installs libnightcore and the header. A second call in the same run is harmless.
 installed() {
     make --no-print-directory --silent install IS_BUILDER= PROFILE="$profile" \
         "PREFIX=$prefix" "TARGET_DIR=$(dirname "$built")" >/dev/null
     export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 }
 
-# needs TOOL PACKAGE: says what to install if it is not there.
+# needs TOOL PACKAGE: fails if the tool is missing, with a message that names the package.
 needs() {
     command -v "$1" >/dev/null || {
         echo "$1 is not there: install $2"

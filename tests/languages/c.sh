@@ -1,4 +1,4 @@
-# C: by the C compiler, against the installed library.
+# Builds the worker in C, with the C compiler, against the installed library.
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
 needs "${CC:-cc}" gcc

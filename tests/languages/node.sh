@@ -1,4 +1,4 @@
-# Node: the package, installed as a user does it, beside the worker.
+# Installs the package for Node beside the worker, as a user would.
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
 needs npm "Node.js with npm"

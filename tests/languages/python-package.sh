@@ -1,5 +1,5 @@
-# For Python's two kinds of workers: makes a virtual environment with the package, installed as a
-# user does it. Sets $python.
+# Makes a virtual environment for both kinds of workers in Python, and installs the package in it as
+# a user would. Sets $python.
 # shellcheck shell=bash disable=SC2154 # build.sh sets the variables.
 
 needs python3 "Python 3 with its venv module"

@@ -45,7 +45,7 @@ rm -rf "$shop"/.venv/lib/python*/site-packages/nightcore{,-*} \
     "$shop"/gomodcache/{,cache/download/}github.com/nightcore
 # The folder is within the repository, but its module is none of the repository's.
 export GOWORK=off
-# In go's cache a package is known by these flags, and not by what pkg-config says.
+# Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
 export CGO_LDFLAGS="-O2 -g -L$shop/nightcore/lib" GOFLAGS=-modcacherw GOMODCACHE=$shop/gomodcache
 make --directory "$shop" "DIST=$dist" CXXFLAGS="-O2 -Wall -Wextra -Wpedantic -Werror" \
     >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
