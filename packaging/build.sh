@@ -1,8 +1,8 @@
 #!/bin/bash
 # Builds crates so that they run on old systems: `build.sh [--target TARGET] [CARGO ARGUMENT...]`,
-# such as `-p nightcore-engine`. Prints the folder they are in.
+# such as `-p nightcore-engine`. Prints the output folder.
 #
-# TARGET is one of Rust's, such as aarch64-unknown-linux-gnu, and by default this machine. A build
+# TARGET is a Rust target, such as aarch64-unknown-linux-gnu, and by default this machine's. A build
 # for glibc runs with an old glibc, whatever version this machine has. A build for musl is static: a
 # program runs everywhere, but a shared library cannot be made that way. With `--shared` the build
 # links the system's musl instead.
@@ -10,7 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Debian 10, RHEL 8 and all that is newer; pip calls it manylinux_2_28.
+# Debian 10, RHEL 8 and all newer systems have this version or a later one. pip calls it
+# manylinux_2_28.
 oldest_glibc=2.28
 
 target=$(rustc -vV | sed -n 's/^host: //p')
@@ -22,7 +23,7 @@ while (($# > 0)); do
             shift 2
             ;;
         --shared)
-            # Cargo would build all anew for other flags, so they have a folder of their own.
+            # Cargo rebuilds everything when flags change, so these builds have a separate folder.
             folder=packages/shared
             export RUSTFLAGS="-C target-feature=-crt-static"
             shift

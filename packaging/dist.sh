@@ -1,7 +1,6 @@
 #!/bin/bash
 # `make dist`: makes the packages that would be published, in the folder that the first argument
-# names, else in dist/. TARGETS names the systems they are for, as Rust does; by default it is this
-# machine's.
+# names, or in dist/. TARGETS lists the Rust targets to build for, by default this machine's.
 
 set -euo pipefail
 export LC_ALL=C
@@ -18,10 +17,11 @@ oldest_glibc=$(sed -n 's/^oldest_glibc=//p' packaging/build.sh)
 host=$(rustc -vV | sed -n 's/^host: //p')
 read -ra targets <<<"${TARGETS:-$host}"
 
-# Where `build TARGET` puts what it builds, as cargo does: $built/TARGET/release.
+# `build TARGET` puts its files into $built/TARGET/release, as cargo does.
 built=$work/built
 
-# build TARGET: the engine and the libraries, and what Python and Node load.
+# build TARGET: builds the engine, the libraries, and the addon that Node loads. Sets $packages and
+# $tools.
 build() {
     local target=$1 folder=$built/$1/release engine shared
     mkdir -p "$folder"
@@ -43,7 +43,7 @@ build() {
     strip_debug "$target" "$folder"/{nightcore,libnightcore.so,libnightcore.a,libnightcore_node.so}
 }
 
-# strip_debug TARGET FILE...: without what only a debugger reads.
+# strip_debug TARGET FILE...: removes the debug information from the files.
 strip_debug() {
     local tool=strip
     if [[ ${1%%-*} != "${host%%-*}" ]]; then tool=${1%%-*}-linux-gnu-strip; fi
@@ -54,15 +54,16 @@ strip_debug() {
     "$tool" --strip-debug "${@:2}"
 }
 
-# libc TARGET: `gnu` or `musl`.
+# libc TARGET: prints `gnu` or `musl`.
 libc() { echo "${1##*-}"; }
 
-# in_names TARGET SEPARATOR ARCH: how names of files tell a target; glibc is not named.
+# in_names TARGET SEPARATOR ARCH: prints the part of a file name that stands for the target: ARCH
+# alone for glibc, or ARCH, the separator and `musl`.
 in_names() {
     if [[ $(libc "$1") == musl ]]; then echo "$3$2musl"; else echo "$3"; fi
 }
 
-# stage TARGET DIR PREFIX [UNIT_PREFIX]: what `make install` installs.
+# stage TARGET DIR PREFIX [UNIT_PREFIX]: stages the files of `make install` in DIR.
 stage() {
     make --no-print-directory install IS_BUILDER= PROFILE=release "TARGET_DIR=$built/$1" \
         "DESTDIR=$2" "PREFIX=$3" "UNIT_PREFIX=${4:-$3}" >&2
@@ -71,8 +72,8 @@ stage() {
 tarball() {
     local target=$1 name
     name=nightcore-$version-linux-$(in_names "$target" - "${target%%-*}")
-    # Its programs and libraries find one another wherever it is. The unit names the folder where
-    # systemd looks for units.
+    # The programs and libraries find one another wherever the tarball is unpacked. The unit expects
+    # them in /usr/local, where systemd looks for units.
     stage "$target" "$work" "/$name" /usr/local
     cp README.md CHANGELOG.md "$work/$name/share/doc/nightcore/"
     tar --create --gzip --file "$out/$name.tar.gz" --directory "$work" \
@@ -105,14 +106,14 @@ END
     for script in postinst prerm postrm; do
         install -m 755 "packaging/debian/$script.sh" "$root/DEBIAN/$script"
     done
-    # The loader's cache must learn of the library.
+    # This trigger makes dpkg run ldconfig, so that the loader finds the library.
     echo 'activate-noawait ldconfig' >"$root/DEBIAN/triggers"
     dpkg-deb --root-owner-group --build "$root" "$out/nightcore_${version}_$arch.deb" >&2
     echo "$out/nightcore_${version}_$arch.deb"
 }
 
-# python_backend CALL...: builds by languages/python/build_backend; maturin finds the zig that
-# build.sh has installed.
+# python_backend FUNCTION FOLDER: calls a function of languages/python/build_backend, which writes
+# to the folder. The PATH lets maturin find the zig that build.sh has installed.
 python_backend() {
     (cd languages/python && PATH=$tools/bin:$PATH PYTHONPATH=build_backend "$tools/bin/python" -c \
         "import nightcore_build, sys; getattr(nightcore_build, sys.argv[1])(sys.argv[2])" "$@" >&2)
@@ -120,11 +121,11 @@ python_backend() {
 
 wheel() {
     local target=$1 folder=$work/wheel-$1 policy=manylinux_${oldest_glibc/./_}
-    # The oldest musl that Rust's standard library supports.
+    # musl 1.2 is the oldest version that Rust's standard library supports.
     if [[ $(libc "$target") == musl ]]; then policy=musllinux_1_2; fi
     mkdir "$folder"
-    # maturin builds with flags of its own, so it gets a folder of its own. Otherwise cargo would
-    # build everything anew, now and for the next packages.
+    # maturin builds with other flags, so it gets a separate folder. Otherwise cargo would rebuild
+    # everything, now and for the next packages.
     NIGHTCORE_ENGINE=$built/$target/release/nightcore CARGO_TARGET_DIR=$packages/python \
         MATURIN_PEP517_ARGS="--zig --target $target --compatibility $policy --locked" \
         python_backend build_wheel "$folder"
@@ -139,15 +140,15 @@ sdist() {
     (cd "$work/sdist" && printf "$out/%s\n" *)
 }
 
-# Makes the npm package with the addons for all targets; node loads the one for its machine and its
-# C library. With one target the command is its engine, with several a script that runs the engine
-# for the machine it is on.
+# Makes the npm package with the addons for all targets. Node loads the one for its machine and its
+# C library. With one target the package's command is the engine itself. With several it is a script
+# that runs the engine for its machine.
 npm_package() {
     local folder=$work/node target name
     mkdir -p "$folder/native" "$folder/bin"
     cp -r languages/node/{lib,scripts,package.json,README.md} "$folder"
     cp LICENSE "$folder"
-    # The addon is there; npm warns of packages that run something when they are installed.
+    # The package has a prebuilt addon, so it needs no install script, about which npm would warn.
     (cd "$folder" && npm pkg delete scripts.install && rm -r scripts)
     for target in "${targets[@]}"; do
         case $target in
@@ -167,14 +168,14 @@ npm_package() {
     echo "$out/nightcore-$version.tgz"
 }
 
-# A module proxy, which the go command reads from a folder as well as over HTTP.
+# Makes a module proxy, which the go command can read from a folder as well as over HTTP.
 go_module() {
     rm -rf "$out/goproxy"
     python3 packaging/goproxy.py "$version" "$out/goproxy"
     echo "$out/goproxy"
 }
 
-# The crates, unpacked: a program's `[patch.crates-io]` names their folders.
+# Makes the crates as unpacked folders, which a program's `[patch.crates-io]` can name.
 crates() {
     local folder=$work/crates name
     cargo package --locked --quiet --no-verify --allow-dirty --exclude-lockfile \
@@ -183,8 +184,8 @@ crates() {
     for name in nightcore nightcore-runtime; do
         rm -rf "$out/crates/$name"
         mkdir -p "$out/crates/$name"
-        # Cargo rebuilds files that are newer than their build; in the archive all files have one
-        # time.
+        # Cargo decides by file times what to rebuild, but all files in the archive have the same
+        # fixed time. --touch gives them the current time.
         tar --extract --gzip --touch --strip-components 1 \
             --file "$folder/package/$name-$version.crate" --directory "$out/crates/$name"
     done
@@ -195,7 +196,7 @@ for target in "${targets[@]}"; do
     build "$target"
     tarball "$target"
     if [[ $(libc "$target") == musl ]]; then
-        : # Debian has glibc.
+        : # There is no .deb for musl, because Debian uses glibc.
     elif command -v dpkg-deb >/dev/null; then
         deb "$target"
     else

@@ -1,4 +1,4 @@
-"""Packs the Go module as a module proxy has it: goproxy.py VERSION FOLDER."""
+"""Packs the Go module in the layout of a module proxy: goproxy.py VERSION FOLDER."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 MODULE = "github.com/nightcore/nightcore/languages/go"
 SOURCE = Path(__file__).parents[1] / "languages" / "go"
-# Archives of the same sources are the same.
+# Every archive has this fixed time, so that the same sources always give the same archive.
 TIME = "2000-01-01T00:00:00Z"
 
 

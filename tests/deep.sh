@@ -1,6 +1,6 @@
 #!/bin/bash
-# `make test-deep`: runs what takes too long for every change. `tests/deep.sh STAGE...` runs only
-# those stages.
+# `make test-deep`: runs the tests that take too long for every change. `tests/deep.sh STAGE...`
+# runs only those stages.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -35,8 +35,8 @@ stage() {
     esac
 }
 
-# rustc says which libraries of the system a static library needs. It builds the library with other
-# flags for that, so the build has a folder of its own.
+# Checks that the Makefile names the system libraries that rustc reports for the static library. The
+# report needs a build with other flags, which therefore has a separate folder.
 native_libs() {
     local said filed
     said=$(cargo rustc --locked --quiet --target-dir "$target/deep" -p nightcore-c --lib \
@@ -50,15 +50,16 @@ native_libs() {
     echo "$said"
 }
 
-# The worker runtime under AddressSanitizer. RUSTC_BOOTSTRAP lets the stable compiler do it.
+# Runs the worker runtime's tests under AddressSanitizer. RUSTC_BOOTSTRAP makes the stable compiler
+# accept the flag.
 address() {
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 \
         cargo test --locked --quiet --target "$host" --target-dir "$target/address" \
         -p nightcore-runtime
 }
 
-# Runs the worker runtime under ThreadSanitizer, with a standard library that is built for it.
-# ThreadSanitizer does not know loom's threads, and loom does not know the system's.
+# Runs the worker runtime's tests under ThreadSanitizer, with a standard library that is built for
+# it. The loom tests are left out: ThreadSanitizer cannot follow loom's simulated threads.
 thread() {
     if [[ ! -e $(rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock ]]; then
         echo "skipped: the standard library's source is not installed:" \
@@ -83,8 +84,9 @@ channels() {
     done
 }
 
-# Runs tests that start processes many times, in turn over rings with and without direct channels
-# and over named pipes: a fault that shows once in fifty runs meets some user every day.
+# Runs the tests that start processes many times. The runs alternate between rings with direct
+# channels, rings without them, and named pipes. A fault that appears once in fifty runs would
+# affect some user every day.
 repeat() {
     local run channel runs=${RUNS:-50}
     for ((run = 1; run <= runs; run++)); do

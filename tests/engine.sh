@@ -1,4 +1,5 @@
-# For scripts that need an engine: `. tests/engine.sh`, which sets the trap for EXIT.
+# Functions for scripts that need an engine. A script sources this file with `. tests/engine.sh`,
+# which also sets the trap for EXIT.
 # shellcheck shell=bash
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-test.XXXXXX")

@@ -31,8 +31,8 @@ fi
 mapfile -t modules < <(git ls-files --cached --others --exclude-standard '*/go.mod' |
     xargs -n 1 dirname)
 for module in "${modules[@]}"; do
-    # A module that uses nothing of ours is not in the workspace, so that the others do not need its
-    # dependencies.
+    # A module that does not use Nightcore is not in the workspace, so that the other modules do not
+    # need its dependencies.
     workspace=$PWD/go.work
     if ! grep -qxF "	./$module" go.work; then workspace=off; fi
     (cd "$module" && GOWORK=$workspace go vet ./... &&
@@ -41,6 +41,6 @@ for module in "${modules[@]}"; do
 done
 echo "${#modules[@]} modules are clean"
 
-# Without cgo it still compiles, to say at the start what it needs.
+# The package must compile without cgo too. A program then reports at its start that it needs cgo.
 (cd languages/go && CGO_ENABLED=0 go vet . && GOOS=darwin CGO_ENABLED=0 go vet .)
 (cd languages/go && go test -race "$@" ./...)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The npm package: format, linter, types, and its tests with an engine.
+# Checks the npm package: format, linter, types, and its tests with an engine.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Checks the Python package: format, linter, types, and its tests with an engine, in a virtual
-# environment of its own.
+# Checks the Python package: format, linter, types, and its tests with an engine. Uses a separate
+# virtual environment.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,10 +33,10 @@ mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.py' 
 "$venv/bin/ruff" check --quiet --config languages/python/pyproject.toml "${sources[@]}"
 (cd languages/python && "$venv/bin/mypy" src tests &&
     "$venv/bin/mypy" ../../examples/hello/python/hello.py)
-# Pyright checks, as its users see them, the package and a program that uses all of it. Every public
-# type is known.
+# Pyright checks the installed package, as users see it, and a program that uses all of its API.
+# The second run checks that every public type is known.
 (cd languages/python && "$venv/bin/pyright" --warnings --pythonpath "$venv/bin/python")
-# It takes the first Python of the path.
+# --verifytypes uses the first Python in PATH.
 PATH=$venv/bin:$PATH "$venv/bin/pyright" --ignoreexternal --verifytypes nightcore \
     >"$venv/pyright.log" ||
     { cat "$venv/pyright.log"; exit 1; }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # `make test`: runs the stages below, in order, up to the first that fails. `tests/run.sh STAGE...`
-# runs only those. Stages that are joined by + run at the same time: one waits where the other
-# computes. Builds of the engine select the whole workspace: the features of dependencies follow
-# from the packages that are selected, so another selection would build the engine a second time.
+# runs only those. Stages that are joined by + run at the same time, because one often waits while
+# the other computes. Every build of the engine selects the whole workspace. The selected packages
+# determine the features of dependencies, so another selection would build the engine a second time.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit
 stages=(format+shell+walls clippy rust fifo+faults rings-only+c python+node
     conformance+install apps+go docs+dist shop+demo speed)
 known=${stages[*]}
-# Most tests wait for processes, and use no processor meanwhile.
+# Most tests wait for processes and use no CPU in the meantime, so at least six run at once.
 processors=$(nproc)
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((processors > 6 ? processors : 6))}
 
@@ -25,8 +25,8 @@ stage() {
         clippy) cargo clippy --locked --workspace --all-targets --quiet -- -D warnings ;;
         rust) tests/rust.sh ;;
         fifo | rings-only)
-            # Rings with direct channels are the default. What depends on the channel runs once more
-            # over named pipes, and over rings without direct channels.
+            # Rings with direct channels are the default. The tests that depend on the channel run
+            # again over named pipes, and over rings without direct channels.
             export NIGHTCORE_TEST_CHANNEL=$1
             cargo test --locked --quiet --workspace --test calls &&
                 cargo test --locked --quiet --workspace --test processes -- \
@@ -62,8 +62,8 @@ stage() {
     esac
 }
 
-# run STAGE: runs one stage, and records how long it took. A stage reports what it leaves out in a
-# line that begins with "skipped:".
+# run STAGE: runs one stage, and records how long it took. A stage prints a line that begins with
+# "skipped:" for each part that it leaves out.
 run() {
     local began=$SECONDS
     echo "== $1"
@@ -94,7 +94,7 @@ together() {
 if (($# > 0)); then stages=("$@"); fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Processes in the background do not get Ctrl-C.
+# Background processes do not receive SIGINT from Ctrl-C, so the trap sends them SIGTERM.
 trap 'trap - TERM; kill -TERM 0' INT
 for names in "${stages[@]}"; do
     IFS=+ read -ra group <<<"$names"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the tests in Rust: some test programs at the same time, because many tests wait, and then the
-# examples in the documentation.
+# Runs the tests in Rust. Several test programs run at the same time, because many tests wait. Then
+# the examples in the documentation run.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ run() {
 export -f run
 export work
 
-# The lines in which cargo describes the test programs that it has built.
+# This pattern matches the lines in which cargo describes the test programs that it has built.
 built='.*"manifest_path":"\([^"]*\)/Cargo.toml".*"profile":{[^}]*"test":true}.*'
 built+='"executable":"\([^"]*\)".*'
 cargo test --locked --quiet --workspace --no-run --message-format=json-render-diagnostics |

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every shell script is clean for shellcheck, and can be run.
+# Checks that shellcheck finds no fault in any shell script, and that scripts are executable.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."

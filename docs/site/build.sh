@@ -16,7 +16,7 @@ if ! cmp -s docs/site/requirements.txt "$venv/requirements.txt"; then
     cp docs/site/requirements.txt "$venv/"
 fi
 
-# All pages anew: a page that has not changed can have a link to a heading that has.
+# Builds all pages again, because an unchanged page can have a link to a heading that has changed.
 rm -rf "$site"
 "$venv/bin/python" -m sphinx --fail-on-warning --fresh-env --quiet --jobs auto \
     --conf-dir docs/site --doctree-dir "$target/docs/doctrees" . "$site"

@@ -1,7 +1,7 @@
 """Sphinx's configuration of the site that `make docs` builds from all Markdown files.
 
 The files stay as they are read on GitHub. The site's contents are the sections and links of
-docs/README.md; a page that it does not name is a warning, and so an error.
+docs/README.md. A page that docs/README.md does not name causes a warning, and the build fails.
 """
 
 import posixpath
@@ -25,11 +25,11 @@ release = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.
 extensions = ["myst_parser"]
 root_doc = "README"
 include_patterns = git_files("--cached", "--others", "--exclude-standard", "*.md")
-# Sphinx looks through every folder that is not excluded, such as cargo's.
+# Sphinx searches every folder that is not excluded, so cargo's target folder must be.
 ignored = git_files("--others", "--ignored", "--exclude-standard", "--directory")
 exclude_patterns = [".git", *(name.rstrip("/") for name in ignored)]
 
-# As on GitHub, every heading has an anchor.
+# Every heading has an anchor, as on GitHub.
 myst_heading_anchors = 6
 
 html_theme = "furo"
@@ -45,7 +45,7 @@ def toctree(pages: list[str], caption: str) -> str:
 
 
 def contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Appends to a page the contents below it: the links of an index, by its sections."""
+    """Appends the table of contents to a page: the links of an index, grouped by its sections."""
     if docname == root_doc:
         source[0] += toctree(["docs/README"], "")
         index = "docs/README"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Runs after the files of the .deb are there. systemd reads the unit, and replaces an engine that it
-# runs by one of the new version. Nothing is started for the first time, as there is no
+# Runs after the files of the .deb are installed. systemd reads the unit, and restarts a running
+# engine with the new version. A first installation starts nothing, because there is no
 # configuration yet.
 
 set -e
 if [ "$1" = configure ] && [ -d "$DPKG_ROOT/run/systemd/system" ]; then
     systemctl daemon-reload
-    # If the new version does not start, its log says why. The package is installed all the same.
+    # If the new version does not start, its log says why. The installation succeeds nevertheless.
     systemctl try-restart nightcore.service || :
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# After the files of the .deb are gone, the unit among them.
+# Runs after the files of the .deb are removed. systemd forgets the unit, which is one of them.
 
 set -e
 if [ "$1" = remove ] && [ -d "$DPKG_ROOT/run/systemd/system" ]; then

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs before the files of the .deb go: an engine that systemd runs ends its calls while its command
-# is still there.
+# Runs before the files of the .deb are removed. systemd stops a running engine now, so that it can
+# finish its calls while its files still exist.
 
 set -e
 if [ "$1" = remove ] && [ -d "$DPKG_ROOT/run/systemd/system" ]; then

@@ -1,6 +1,5 @@
 #!/bin/sh
-# The command `nightcore` of an npm package for several systems: runs the engine for the one it is
-# on.
+# The command `nightcore` of an npm package for several systems. It runs the engine for this system.
 
 here=$(dirname "$(readlink -f "$0")")/../native
 case $(uname -m) in
@@ -8,7 +7,8 @@ case $(uname -m) in
     aarch64) name=linux-arm64 ;;
     *) name=linux-$(uname -m) ;;
 esac
-# An engine for glibc starts only where glibc is. One for musl is static and starts everywhere.
+# An engine for glibc starts only on a system with glibc. An engine for musl is static and starts on
+# any system.
 for engine in "$here/$name/nightcore" "$here/$name-musl/nightcore"; do
     if "$engine" --version >/dev/null 2>&1; then exec "$engine" "$@"; fi
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs hello in C and C++ under the compiler's sanitizers, with an engine: they see what valgrind
-# cannot.
+# Runs hello in C and C++ under the compiler's sanitizers, with an engine. The sanitizers find
+# errors that valgrind does not find.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs C programs under ThreadSanitizer, with an engine, over both channels, and with a library and
-# a standard library that are built for it. ThreadSanitizer sees nothing between processes.
+# Runs C programs under ThreadSanitizer, with an engine, over both channels. libnightcore and Rust's
+# standard library are built for ThreadSanitizer too. It finds no races between processes.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,9 +17,10 @@ cargo build --locked --quiet --workspace --lib --bin nightcore
 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread cargo build --locked --quiet -Zbuild-std \
     --target "$host" --target-dir "$target/thread" -p nightcore-c
 library=$target/thread/$host/debug/libnightcore.a
-# Of the compiler that has built the library; that of a C compiler may be of another age.
+# The sanitizer runtime comes from the compiler that has built the library, because a C compiler's
+# runtime may be of a different version.
 runtime=$(echo "$(rustc --print sysroot)/lib/rustlib/$host/lib"/librustc*_rt.tsan.a)
-# compile PROGRAM SOURCE...
+# compile PROGRAM SOURCE...: compiles and links the program for ThreadSanitizer.
 compile() {
     local program=$1
     shift
@@ -51,13 +52,13 @@ for channel in ring fifo; do
             fail "ThreadSanitizer has something to say over $channel"
         fi
     }
-    # ask FUNCTION EXPECTED FILE: the answer's bytes.
+    # ask FUNCTION EXPECTED FILE: checks that the answer to the file has EXPECTED bytes.
     ask() {
         local answer=$work/answer.$BASHPID
         curl -s --data-binary "@$3" "$url/function/$1" >"$answer"
         [[ $(wc -c <"$answer") == "$2" ]] || fail "$1 over $channel gave: $(head -c 300 "$answer")"
     }
-    # many FUNCTION EXPECTED FILE: four clients at once.
+    # many FUNCTION EXPECTED FILE: lets four clients ask at the same time, 25 times each.
     many() {
         local client pids=() failed=0
         for client in 1 2 3 4; do

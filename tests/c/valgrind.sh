@@ -27,7 +27,7 @@ for channel in ring fifo; do
         printf '[functions.%s]\ncommand = %s\n' "$function" "$watched" >>"$work/nightcore.toml"
     done
     start_engine "$built/nightcore" "$work/nightcore.toml"
-    # ask FUNCTION EXPECTED FILE: the answer's bytes.
+    # ask FUNCTION EXPECTED FILE: checks that the answer to the file has EXPECTED bytes.
     ask() {
         curl -s --data-binary "@$3" "$url/function/$1" >"$work/answer"
         [[ $(wc -c <"$work/answer") == "$2" ]] ||

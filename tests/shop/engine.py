@@ -1,4 +1,4 @@
-"""A copy of the shop, its engine, and what a client sees of it."""
+"""Runs a copy of the shop in an engine, and sends requests to it as a client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 # Every event that a test waits for happens within this time on any machine.
 PATIENCE_S = 20
 
-# The shop as it was built.
+# The folder of the built shop.
 BUILT = Path(os.environ["SHOP"])
 
 
@@ -37,7 +37,7 @@ class Answer:
 
 
 def until(condition: Callable[[], object], what: Callable[[], str]) -> None:
-    """Wait until a condition holds; what is the case instead is asked for if it never does."""
+    """Wait until a condition holds. If it never does, `what` gives the message of the error."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end:
@@ -46,7 +46,7 @@ def until(condition: Callable[[], object], what: Callable[[], str]) -> None:
 
 
 class Engine:
-    """`nightcore up` in a copy of the shop, on a free port. Ends with its `with` block."""
+    """`nightcore up` in a copy of the shop, on a free port. It ends with its `with` block."""
 
     def __init__(
         self, changes: dict[str, tuple[str, str]] | None = None, command: str = "up"
@@ -58,7 +58,7 @@ class Engine:
         self.home = Path(tempfile.mkdtemp(prefix="shop-test."))
         for folder in BUILT.iterdir():
             if folder.name in ("shop", "cart", "checkout"):
-                # The tests replace files here, so each entry is a link of its own.
+                # The tests replace files in these folders, so each entry is a separate link.
                 (self.home / folder.name).mkdir()
                 for entry in folder.iterdir():
                     (self.home / folder.name / entry.name).symlink_to(entry)
@@ -91,7 +91,7 @@ class Engine:
         shutil.rmtree(self.home)
 
     def change(self, file: str, old: str, new: str) -> None:
-        """Put a changed file in place of the present one, as editors do."""
+        """Replace a file by a changed one with a rename, as editors do."""
         path = self.home / file
         text = path.read_text()
         assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times"
@@ -104,7 +104,7 @@ class Engine:
         return (self.home / "output").read_text(errors="replace")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of nightcore's beside the engine."""
+        """Run a nightcore command while the engine runs."""
         command = ["nightcore", *arguments]
         return subprocess.run(
             command, cwd=self.home, capture_output=True, text=True, timeout=PATIENCE_S
@@ -116,11 +116,11 @@ class Engine:
         return next(function for function in listed if function["name"] == name)
 
     def pid(self, name: str) -> int:
-        """The process of a function."""
+        """Return the id of a function's process."""
         return int(self.function(name)["processes"][0]["pid"])
 
     def ask(self, method: str, path: str, body: Any = None) -> Answer:
-        """Send a request; a body that is not text is sent as JSON."""
+        """Send a request and return the answer. A body that is not text is encoded as JSON."""
         text = body if isinstance(body, str) or body is None else json.dumps(body)
         data = None if text is None else text.encode()
         request = urllib.request.Request(

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import BUILT, Engine, until
 
-# The id of every call in docs/shop.md; ids are random.
+# The id of every call in docs/shop.md. The tests put it in place of real ids, which are random.
 CALL = "6b3f09c2d417a5e8"
 # The answer to a customer for every error that is not the customer's own mistake.
 WENT_WRONG = f'{{"error":"something went wrong","call":"{CALL}"}}'
@@ -23,7 +23,7 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Mistake:
-    """A change of a file, and what is seen after it."""
+    """A change of a file, and the output and the answer that it must cause."""
 
     name: str
     file: str
@@ -31,11 +31,11 @@ class Mistake:
     wrong: str
     # Patterns that the output of `nightcore up` contains. A function's lines begin with its name.
     prints: tuple[str, ...] = ()
-    # The functions that do not come up.
+    # The functions that do not start.
     fails: str = ""
-    # Patterns in the errors of `nightcore check`, and of `up`, which then starts nothing.
+    # Patterns in the errors of `nightcore check` and `nightcore up`, which then starts no function.
     checks: tuple[str, ...] = ()
-    # A request, its status, and a part of its answer.
+    # A request, its expected status, and a part of the expected answer.
     request: tuple[str, str, Any] = ("GET", "/carts/eve", None)
     status: int = 500
     answers: str = WENT_WRONG
@@ -145,7 +145,7 @@ MISTAKES = [
         "wrong interpreter, without the modules",
         "nightcore.toml",
         CART_COMMAND,
-        # -S: the modules that are installed for this Python are not there, if any is.
+        # -S hides any modules that are installed for this Python.
         'command = ["python3", "-I", "-S", "cart/cart.py"]',
         fails="Cart",
         prints=(
@@ -279,13 +279,13 @@ MISTAKES = [
 
 
 def has(patterns: tuple[str, ...], text: str) -> bool:
-    """Whether there is something for each pattern."""
+    """Return whether each pattern matches somewhere in the text."""
     return all(re.search(pattern, text) for pattern in patterns)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The output that a mistake leads to, and the difference from the expected one."""
+    """The output that a mistake causes, and a description of a difference from the expected one."""
 
     printed: str
     wrong: str = ""
@@ -293,7 +293,7 @@ class Outcome:
 
 @cache
 def make(mistake: Mistake) -> Outcome:
-    """Make a mistake, once."""
+    """Run the shop with a mistake. Each mistake runs once; further calls return the same result."""
     changes = (
         {mistake.file: (mistake.right, mistake.wrong)} if mistake.wrong != mistake.right else {}
     )
@@ -307,12 +307,12 @@ def make(mistake: Mistake) -> Outcome:
 
 
 def with_one_id(text: str) -> str:
-    """The text with CALL in place of each id of a call."""
+    """Return the text with CALL in place of each call id."""
     return re.sub(r"\b[0-9a-f]{16}\b", CALL, text)
 
 
 def look(mistake: Mistake, engine: Engine) -> str:
-    """Compare what is seen with what should be. Returns the difference."""
+    """Compare the output and the answer with the expected ones. Return the difference, or ''."""
     check = engine.run("check")
     if mistake.checks:
         if check.returncode != 2 or not has(mistake.checks, check.stderr):
@@ -344,7 +344,7 @@ def look(mistake: Mistake, engine: Engine) -> str:
 
 @cache
 def take_port() -> tuple[int, str]:
-    """Start the shop on a port that is taken. Returns the exit code and the output."""
+    """Start the shop on a port that is taken. Return the exit code and the output."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with Engine({"nightcore.toml": ("127.0.0.1:8080", address)}) as engine:
@@ -353,7 +353,7 @@ def take_port() -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class WrongType:
-    """A handler that returns something else than it may, in a language with a compiler."""
+    """A handler that returns a value of the wrong type, in a compiled language."""
 
     file: str
     right: str

@@ -1,4 +1,4 @@
-"""docs/shop.md shows the shop's own code, and of mistakes what is printed."""
+"""Checks that docs/shop.md shows the shop's real code and the real output of each mistake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CODE = {
 
 
 def blocks(language: str, text: str) -> list[str]:
-    """The blocks of a language in a text."""
+    """Return the code blocks of a language in a text."""
     found = re.findall(rf"^```{re.escape(language)}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert found, f"docs/shop.md has no block of {language}"
     return found
@@ -52,7 +52,7 @@ class ThePage(unittest.TestCase):
         }
         chapter = PAGE.partition("## Ten mistakes")[2]
         shown = [line for block in blocks("text", chapter) for line in block.splitlines()]
-        # Compilers begin a line with a place.
+        # Compilers begin a line with a path, which the page leaves out.
         missing = [line for line in shown if not any(other.endswith(line) for other in lines)]
         assert not missing, "\n".join(["docs/shop.md shows what is not printed:", *missing])
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# examples/shop, built from what `make dist` makes and nothing else, does what a shop does, and
-# reports mistakes in it well enough to correct them. The test starts databases of its own.
+# Checks that examples/shop works when it is built only from the packages of `make dist`, and that
+# its messages about typical mistakes say how to correct them. The test starts its own databases.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,9 +28,9 @@ target=$(cargo metadata --locked --format-version 1 --no-deps |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 work=$(mktemp -d "${TMPDIR:-/tmp}/nightcore-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-# PostgreSQL's user has its folder there.
+# PostgreSQL runs as another user and has its folder in $work.
 chmod 711 "$work"
-# Kept, with what pip, npm and cargo have put there, for the next time.
+# This folder is kept for the next run, with the files that pip, npm and cargo have put there.
 shop=$target/shop
 dist=$target/dist
 
@@ -39,11 +39,12 @@ packaging/dist.sh "$dist" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 mkdir -p "$shop"
 (cd examples/shop && git ls-files --cached --others --exclude-standard -z |
     xargs -0 cp --parents --target-directory "$shop")
-# The packages have the version of the last run's, so pip, npm and go would keep the old ones.
+# The packages have the same version as in the previous run, so pip, npm and go would keep the old
+# files.
 rm -rf "$shop"/.venv/lib/python*/site-packages/nightcore{,-*} \
     "$shop"/shop/node_modules/{nightcore,.package-lock.json} \
     "$shop"/gomodcache/{,cache/download/}github.com/nightcore
-# The folder is within the repository, but its module is none of the repository's.
+# The folder can be inside the repository, but its Go module is not part of the workspace.
 export GOWORK=off
 # Go's build cache distinguishes builds by these flags, but not by pkg-config's output.
 export CGO_LDFLAGS="-O2 -g -L$shop/nightcore/lib" GOFLAGS=-modcacherw GOMODCACHE=$shop/gomodcache

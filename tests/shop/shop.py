@@ -45,14 +45,14 @@ def stock(product: str) -> int:
 
 @contextmanager
 def hold(product: str) -> Iterator[psycopg.Connection]:
-    """Have all who buy a product wait, until the block or the transaction ends."""
+    """Lock a product, so that every purchase of it waits until the block or transaction ends."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as db:
         db.execute("SELECT 1 FROM products WHERE id = %s FOR UPDATE", (product,))
         yield db
 
 
 def until_waiting(count: int) -> None:
-    """Wait until so many transactions wait for another one."""
+    """Wait until at least `count` transactions wait for another transaction's lock."""
     query = "SELECT pid, query FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     until(
         lambda: len(select(query)) >= count,
@@ -117,7 +117,7 @@ class TheShop(unittest.TestCase):
             ]:
                 answer = engine.ask(method, path, body)
                 assert (answer.status, says in answer.json()["error"]) == (status, True), answer
-            # Customers reach Shop only.
+            # Clients can call only the function Shop.
             assert engine.ask("POST", "/function/Pricing", {"items": []}).status == 404
 
     def test_the_last_one_is_sold_once(self) -> None:
@@ -145,7 +145,7 @@ class TheShop(unittest.TestCase):
                 buying = threads.submit(check_out, engine, "kim")
                 until_waiting(1)
                 os.kill(engine.pid("Checkout"), signal.SIGKILL)
-                # Nightcore sends the call again, to the next process.
+                # Nightcore retries the call in the next process.
                 until(lambda: engine.function("Checkout")["retries"] == 1, engine.printed)
             assert buying.result().status == 201, buying.result()
             assert stock("pen") == pens - 1
@@ -159,7 +159,7 @@ class TheShop(unittest.TestCase):
                 os.kill(engine.pid(name), signal.SIGKILL)
                 # The engine may give calls to the dead process until it notices; they fail.
                 until(partial(has_restarted, engine, name), engine.printed)
-                # Calls that come now wait for the next process.
+                # Calls that arrive from now on wait for the next process.
                 assert put(engine, "liz", "teapot").status == 200, name
                 assert engine.ask("GET", "/products/teapot").status == 200, name
                 assert check_out(engine, "liz").status == 201, name
@@ -184,7 +184,7 @@ class TheShop(unittest.TestCase):
                 reload = engine.run("reload")
                 assert reload.returncode == 0, reload
                 assert engine.ask("GET", "/carts/sue").json()["shipping"] == 0
-                # A coroutine, threads, Go, Rust and Node as well, without any change.
+                # `reload --all` replaces every function, in each language, though none has changed.
                 reload = engine.run("reload", "--all")
                 assert reload.returncode == 0, reload
                 until(lambda: len(seen) >= 2, engine.printed)

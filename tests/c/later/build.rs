@@ -1,11 +1,11 @@
-//! Makes the sources of a later libnightcore from those of today's, in `src/` of cargo's output
-//! folder. Every edit must find its place, so that none is lost unseen.
+//! Makes the sources of a later version of libnightcore from the present ones, and writes them to
+//! `src/` in cargo's output folder. The build fails if an edit does not find its place.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The field that each struct gets, and its type.
+/// The field that the later version adds to each struct.
 const FIELD: &str = "pub later: u64,";
 /// Returns the code by which the later library reports the value of the field in a struct that it
 /// reads, so that tests see the value.
@@ -15,7 +15,7 @@ fn used(name: &str) -> String {
     )
 }
 
-/// The value that it gives the field of a struct that it writes.
+/// The value of the field in structs that the later library writes.
 const RESULT: &str = "later: 0x6c61_7465_7221, ";
 
 fn main() {
@@ -23,7 +23,7 @@ fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={}", today.join("src").display());
-    // Programs find it by the name that they look for.
+    // The soname is that of the present library, so that existing programs load the later one.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libnightcore.so.0");
 
     let mut sources = Vec::new();
@@ -34,7 +34,7 @@ fn main() {
         if name == "lib.rs" {
             text = without_inner_attributes(&text);
         }
-        // Their tests run in `bindings/c`.
+        // The sources' unit tests already run in `bindings/c`.
         sources.push((name, text.replace("#[cfg(test)]", "#[cfg(any())]")));
     }
     for name in ["options", "request"] {
@@ -50,7 +50,7 @@ fn main() {
     }
 }
 
-/// Adds the field to each struct of a source that begins with its size, and to its versions.
+/// Adds the field to each struct that begins with `struct_size`, and to the list of its versions.
 fn with_fields(source: &str) -> String {
     let mut text = source.to_owned();
     for head in source.match_indices("pub struct_size: usize,").map(|(at, _)| &source[..at]) {
@@ -83,7 +83,8 @@ fn insert(sources: &mut [(OsString, String)], place: &str, code: &str) {
     }
 }
 
-/// A crate's root as a file that can be included: attributes of the whole crate are its includer's.
+/// Removes a crate's inner attributes and documentation, so that its root can be included as a
+/// file. Only the including crate can have these attributes.
 fn without_inner_attributes(text: &str) -> String {
     let inner = |line: &&str| line.starts_with("//!") || line.starts_with("#![");
     text.lines().filter(|line| !inner(line)).map(|line| format!("{line}\n")).collect()

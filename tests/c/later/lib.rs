@@ -2,7 +2,7 @@
 //! makes the sources from those in `bindings/c/src`.
 
 #![allow(missing_docs, non_camel_case_types)]
-// Lints are for the sources that these are made from.
+// The lints already check the original sources.
 #![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
 
 include!(concat!(env!("OUT_DIR"), "/src/lib.rs"));
