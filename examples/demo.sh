@@ -1,7 +1,7 @@
 #!/bin/sh
-# `make demo` builds the engine and the examples, starts one engine with functions in every language
-# whose toolchain is installed, makes each function call each other one, and sends one request
-# through all of them. On a terminal the engine then stays up until Ctrl-C.
+# `make demo` builds the engine and the examples, and starts one engine with functions in every
+# language whose toolchain is installed. Each function then calls each other one, and one request
+# goes through all of them. On a terminal the engine keeps running until Ctrl-C.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -69,14 +69,14 @@ else
 }Node: there is no Node.js (node)"
 fi
 
-# Build with cargo's dev profile, which is the quickest. `make bench` measures speed.
+# Build with cargo's dev profile, which compiles fastest. `make bench` measures speed.
 
 echo "Building the engine, libnightcore and the functions." \
     "The first time this takes a minute or two."
 bindings=
 case $languages in *Python*) bindings="-p nightcore-python" ;; esac
 case $languages in *Node*) bindings="$bindings -p nightcore-node" ;; esac
-# The bindings have a build of their own, so that the first build does not depend on the languages.
+# A separate command builds the bindings, so that the first build is the same for all languages.
 # shellcheck disable=SC2086 # $bindings has several words.
 if ! cargo build --locked --quiet \
     -p nightcore-engine -p nightcore-c -p polyglot-rust -p relay-rust ||
@@ -111,8 +111,8 @@ build_go() {
         fail "examples/$1/go does not build; the errors are above"
 }
 
-# lay_python EXAMPLE, lay_node EXAMPLE: copies the example beside the package that was built above,
-# laid out as it would be installed.
+# lay_python EXAMPLE, lay_node EXAMPLE: copies the example into a folder together with the package
+# that was built above, in the layout of an installed package.
 lay_python() {
     mkdir -p "$programs/python"
     cp -R languages/python/src/nightcore "$programs/python/"

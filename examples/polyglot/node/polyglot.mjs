@@ -1,5 +1,6 @@
-// The hello functions in Node, with other names, so that one engine can run all languages.
-// FooNode calls the function that the path names, as in /function/FooNode/BarRust, or BarNode.
+// The hello functions in Node, under names of their own so that one engine can run them beside
+// those of other languages. FooNode calls the function whose name follows its own in the path:
+// /function/FooNode/BarRust. Without such a name it calls BarNode.
 import { serve } from "nightcore";
 
 serve({

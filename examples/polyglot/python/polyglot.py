@@ -1,6 +1,8 @@
-"""The hello functions in Python, with other names, so that one engine can run all languages.
+"""The hello functions in Python, under names of their own.
 
-FooPython calls the function that the path names, as in /function/FooPython/BarRust, or BarPython.
+One engine can therefore run them beside those of other languages.
+FooPython calls the function whose name follows its own in the path: /function/FooPython/BarRust.
+Without such a name it calls BarPython.
 """
 
 import nightcore
