@@ -222,13 +222,13 @@ impl Ask<'_> {
         self.problem(error, detail, None)
     }
 
-    /// As [`Ask::fails`]. The causes must be these pairs of function and error, the nearest first.
+    /// Like [`Ask::fails`]. The causes must be these functions and errors, the nearest first.
     pub fn fails_by(&self, error: &str, detail: Detail<'_>, causes: &[(&str, &str)]) -> Outcome {
         self.problem(error, detail, Some(causes))
     }
 
-    /// As [`Ask::fails`] with FUNCTION_FAILED. `function` must also have logged this text about the
-    /// call.
+    /// Like [`Ask::fails`] with FUNCTION_FAILED. `function` must also have logged this text about
+    /// the call.
     pub fn fails_and_logs(&self, detail: Detail<'_>, function: On<'_>, text: &str) -> Outcome {
         self.fails("FUNCTION_FAILED", detail)?;
         let response = self.response()?;
