@@ -1,4 +1,4 @@
-//! How many calls of a function run while its handlers compute, on a simulated clock.
+//! Tests of how many calls of a function run while its handlers compute, on a simulated clock.
 
 mod simulated;
 
@@ -19,7 +19,7 @@ struct Server {
     function: FunctionId,
     now: u64,
     running: Vec<(ChannelKey, CallNumber)>,
-    /// Processor time that its processes have used, ns.
+    /// The processor time that its processes have used, in ns.
     used_ns: u64,
     /// The fraction of its time that a handler computes.
     share: f64,
@@ -60,7 +60,7 @@ impl Server {
         }
     }
 
-    /// Lets time pass, in steps, at each of which the scheduler is woken.
+    /// Lets time pass in steps, and wakes the scheduler at each step.
     fn pass(&mut self, ms: u64) {
         for _ in 0..4 * ms {
             self.now += MS / 4;

@@ -1,4 +1,5 @@
-//! With `max = 1` the next call begins when the process that ran the one before is gone.
+//! Tests that with `max = 1` the next call begins only when the process that ran the previous call
+//! is gone.
 
 mod simulated;
 
@@ -37,7 +38,8 @@ impl World {
         world
     }
 
-    /// Takes what is to be done. Returns the worker of the call that began last, if one did.
+    /// Carries out the scheduler's actions. Returns the worker of the call that began last, if one
+    /// did.
     fn settle(&mut self) -> Option<ChannelKey> {
         let mut last = None;
         while let Some(action) = self.scheduler.next_action() {
@@ -84,7 +86,7 @@ fn a_process_that_was_only_a_thread_less_frees_the_slot_within_two_seconds() {
         now = world.scheduler.wake_at().expect("it looks again");
         world.tell(now, Event::Tick);
     }
-    // On a busy machine a process that was killed has been seen to live on for over 50 ms.
+    // On a busy machine, a killed process was seen to live on for more than 50 ms.
     assert!(world.began.len() == 2 && now >= 900 * MS, "{now} ns: {:?}", world.began);
 }
 

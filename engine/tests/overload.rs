@@ -1,5 +1,5 @@
-//! A function that gets more calls than it can do, on a simulated clock: it goes on to answer as
-//! many as it can, and a call that would end too late is refused when it comes.
+//! A function that gets more calls than it can run, on a simulated clock. It goes on to answer as
+//! many calls as it can, and a call that would end too late is refused when it arrives.
 
 mod simulated;
 
@@ -20,11 +20,11 @@ const RUN_NS: u64 = 10 * MS;
 const CAPACITY: u64 = WORKERS as u64 * SECOND / RUN_NS;
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Numbers that are the same in every run.
+/// A generator whose numbers are the same in every run.
 struct Random(u64);
 
 impl Random {
-    /// Above 0, and 1 at most.
+    /// Returns a number above 0 and at most 1.
     fn uniform(&mut self) -> f64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -53,7 +53,7 @@ impl Times {
 struct Server {
     scheduler: Driven<()>,
     function: FunctionId,
-    /// When the calls that run end.
+    /// The running calls, with the times at which they end.
     running: BinaryHeap<Reverse<(u64, ChannelKey, CallNumber)>>,
     ended: BTreeMap<&'static str, u64>,
     times: Times,
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// Makes calls at `times` the capacity: for one second in which the engine learns, and then for
-    /// ten seconds, whose outcomes are returned.
+    /// ten seconds. Returns the outcomes of those ten seconds.
     fn load(&mut self, times: f64, mut gaps: Times) -> BTreeMap<&'static str, u64> {
         let gap_ns = (SECOND as f64 / CAPACITY as f64 / times) as u64;
         let mut now = MS;
@@ -199,7 +199,7 @@ fn calls_that_hung_say_nothing_of_those_that_follow() {
     }
 }
 
-/// Has `hung` calls stay open until their deadline; later calls find others in the queue.
+/// Keeps `hung` calls open until their deadline, so that later calls find others in the queue.
 fn calls_that_hang_before_others_are_queued(hung: u32) {
     const WORKERS: u64 = 60;
     let mut scheduler = Driven::<()>::default();

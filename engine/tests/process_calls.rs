@@ -21,7 +21,7 @@ struct World {
 fn start() -> World {
     let mut scheduler = Driven::default();
     let [calling, called] = ["Calling", "Called"].map(|name| {
-        // Only functions may call it.
+        // Only functions may call the other function.
         let spec = Spec { external: name == "Calling", ..simulated::spec(name, 4) };
         let function = scheduler.add_function(spec);
         let first = Some(Generation::FIRST);
@@ -39,7 +39,7 @@ impl World {
         self.scheduler.call_alone(1, (self.caller, tag), "Called", None).unwrap();
     }
 
-    /// The worker and the number of the call that was sent.
+    /// Returns the worker and the number of the call that was sent.
     fn sent(&mut self) -> (ChannelKey, CallNumber) {
         let calling = self.calling.0;
         match self.scheduler.next_action() {
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// How the call with this number of the process has ended.
+    /// Returns how the process's call with this tag has ended.
     fn ended(&mut self, tag: u64) -> Result<Body, Status> {
         let actions = std::iter::from_fn(|| self.scheduler.next_action());
         let mut ends = actions.filter_map(|action| match action {
@@ -98,7 +98,7 @@ fn a_process_takes_its_calls_back_one_by_one_and_all_of_them_by_its_death() {
     world.sent();
     world.scheduler.cancel_invoke(2, world.caller, 1);
     assert_eq!(world.ended(1), Err(Status::Cancelled));
-    // The next one is queued.
+    // The next call is queued.
     world.scheduler.cancel_invoke(3, world.caller, 2);
     assert_eq!(world.ended(2), Err(Status::Cancelled));
     let failure = Failure::new(Status::ContainerDied, "the process died");

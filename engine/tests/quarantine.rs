@@ -1,5 +1,5 @@
-//! Inputs that kill, on a simulated clock: which are refused, from when on and for how long, and
-//! which never are.
+//! Inputs that kill, on a simulated clock: which inputs are refused, from when on and for how long,
+//! and which are never refused.
 
 mod simulated;
 
@@ -17,7 +17,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 const POISON: Body = Body(666);
-/// A thousand inputs that kill nobody.
+/// A thousand inputs that kill no worker.
 const INNOCENT: std::ops::Range<u64> = 1000..2000;
 
 /// Returns the fingerprint of `POISON`.
@@ -34,9 +34,9 @@ struct World {
     connected: Vec<ContainerKey>,
     workers: HashMap<ChannelKey, ContainerKey>,
     asked: VecDeque<ContainerKey>,
-    /// Calls under way, in the order in which they were sent.
+    /// The calls under way, in the order in which they were sent.
     open: Vec<(ChannelKey, CallNumber, Body)>,
-    /// How calls ended, in that order.
+    /// The ends of calls, in the order in which they ended.
     ended: Vec<(Body, Result<(), Failure>)>,
     quarantined: Vec<(Fingerprint, u32)>,
     deaths: u32,
@@ -122,7 +122,7 @@ impl World {
         self.open.iter().map(|(.., body)| *body).collect()
     }
 
-    /// A handler answers this, or fails.
+    /// Lets a handler answer the call with this body, or fail it.
     fn answer(&mut self, body: Body, fails: bool) {
         let at = self.open.iter().position(|(.., running)| *running == body).expect("it runs");
         let (channel, call, _) = self.open.remove(at);
@@ -139,8 +139,8 @@ impl World {
         self.workers[channel]
     }
 
-    /// The container in which this runs dies, and another one comes. `by_channel`: its channels are
-    /// seen to be closed before.
+    /// Kills the container that runs this body, and starts another one. With `by_channel`, the
+    /// engine first sees that the channels are closed.
     fn die_of(&mut self, body: Body, by_channel: bool) {
         let key = self.container_of(body);
         let failure = Failure::new(Status::ContainerDied, "it died");
@@ -174,13 +174,13 @@ impl World {
         self.settle();
     }
 
-    /// As an alarm does it.
+    /// Advances to the time at which the scheduler wants to be woken.
     fn advance_to_next_wake(&mut self) {
         let at = self.scheduler.wake_at().expect("something is to come");
         self.advance(at.saturating_sub(self.now));
     }
 
-    /// How the last call of this ended.
+    /// Returns how the last call with this body ended.
     fn last(&self, body: Body) -> Result<(), Status> {
         let last = self.ended.iter().rev().find(|(of, _)| *of == body).expect("it has ended");
         last.1.clone().map_err(|failure| failure.status)
@@ -259,7 +259,8 @@ fn innocents_that_are_always_there_are_never_refused() {
             let mut world = World::new(after, 1, mode);
             let innocents: Vec<Body> = INNOCENT.take(8).map(Body).collect();
             for round in 0..200 {
-                // Each is always there, and answered where it can be, and what dies is sent again.
+                // Every input is called in each round and answered if possible. An input whose call
+                // died is sent again in the next round.
                 for innocent in &innocents {
                     world.call(*innocent);
                 }
@@ -277,7 +278,8 @@ fn innocents_that_are_always_there_are_never_refused() {
             let refused: Vec<Fingerprint> =
                 world.quarantined.iter().map(|(input, _)| *input).collect();
             assert_eq!(refused, [poison()], "{mode:?} after {after}");
-            // With one death to go it was alone; with one in all nobody knew yet whose it was.
+            // An input one death from the quarantine had run alone. If one death is enough, the
+            // input had not run alone yet, so a second death had to show which input kills.
             assert_eq!(world.deaths, after.max(2), "{mode:?} after {after}");
             assert!(innocents.iter().all(|innocent| world.last(*innocent).is_ok() || after == 1));
         }
@@ -305,7 +307,8 @@ fn an_input_one_death_from_quarantine_runs_alone_for_some_time() {
         assert_eq!(world.running(), [POISON]);
         world.advance(1);
         assert_eq!(world.running(), [POISON, Body(2)], "what waits for it waits no longer");
-        // It was not alone any more: this death convicts nobody. The next time it has longer.
+        // The input was no longer alone, so this death does not convict it. It runs alone for
+        // longer the next time.
         world.die_of(POISON, false);
         assert_eq!(world.quarantined, []);
         world.call(POISON);
@@ -411,7 +414,7 @@ fn other_code_is_given_a_chance() {
     }
     world.call(POISON);
     assert_eq!(world.refused(), 1);
-    // Other settings alone change nothing, until there is no quarantine any more.
+    // A change of other settings does not end the refusal, as long as there is a quarantine.
     world.scheduler.set_spec(world.now, world.function, Spec { max: Some(3), ..spec(2) });
     world.call(POISON);
     assert_eq!(world.refused(), 2);
@@ -444,7 +447,7 @@ fn no_call_is_sent_to_a_dying_container_and_blamed_for_its_death() {
     world.call(POISON);
     world.answer(Body(1), false);
     world.die_of(POISON, true);
-    // Alone the second time, in a container with another worker that is idle.
+    // The second time the input runs alone, in a container with another worker that is idle.
     world.call(Body(1));
     world.call(Body(2));
     world.answer(Body(1), false);
@@ -463,7 +466,7 @@ fn an_end_that_the_engine_brought_about_is_no_death() {
         let mut world = World::new(1, 1, Mode::Threads);
         for _ in 0..3 {
             world.call(POISON);
-            // Its deadline and its grace pass: it is stuck.
+            // The deadline and the grace period of the call pass, so its handler counts as stuck.
             world.advance(30_000 * MS);
             assert_eq!(world.last(POISON), Err(Status::DeadlineExceeded));
             world.advance(5_000 * MS);
@@ -488,7 +491,7 @@ fn the_table_is_bounded_and_keeps_those_that_matter() {
     world.advance(ALONE_FOR_NS);
     world.die_of(Body(1), false);
     assert_eq!(world.quarantined, [(poison(), 2)]);
-    // Many more that were there at one death each.
+    // Many more inputs were each present at one death.
     for input in 0..2 * MAX_SUSPECTS as u64 {
         world.call(Body(10_000 + input));
         world.die_of(Body(10_000 + input), false);

@@ -27,14 +27,14 @@ fn start(mode: Mode) -> (Driven<u64>, FunctionId, ContainerKey) {
     (scheduler, function, container)
 }
 
-/// Returns whether the actions that were not read yet include one check of the container.
+/// Returns whether the actions that were not taken yet include one check of the container.
 fn takes_check(scheduler: &mut Driven<u64>, container: ContainerKey) -> bool {
     let actions = std::iter::from_fn(|| scheduler.next_action());
     actions.filter(|a| matches!(a, Action::Check { container: at } if *at == container)).count()
         == 1
 }
 
-/// Returns the calls that were sent to workers by the actions that were not read yet.
+/// Returns the calls that were sent to workers by the actions that were not taken yet.
 fn sent(scheduler: &mut Driven<u64>) -> Vec<(ChannelKey, CallNumber)> {
     let actions = std::iter::from_fn(|| scheduler.next_action());
     let sent = actions.filter_map(|action| match action {

@@ -1,4 +1,5 @@
-//! Internal calls that are sent again, on a simulated clock: which, how often, and which never.
+//! Internal calls that are sent again, on a simulated clock: which calls, how often, and which
+//! never.
 
 mod simulated;
 
@@ -22,9 +23,10 @@ struct World {
     containers: HashMap<u32, ContainerKey>,
     workers: HashMap<ChannelKey, ContainerKey>,
     asked: VecDeque<ContainerKey>,
-    /// Calls of the caller that run, and of the callee, in the order in which they were sent.
+    /// The running calls of the caller and of the callee, by function, in the order in which they
+    /// were sent.
     open: HashMap<u32, Vec<(ChannelKey, CallNumber, u64)>>,
-    /// The results that internal callers received, by tag, and those of external calls.
+    /// The results that internal callers received, by tag, and below those of external calls.
     told: Vec<(u64, Status)>,
     answered: Vec<Status>,
     next_tag: u64,
@@ -109,7 +111,7 @@ impl World {
         self.open.get(&function).into_iter().flatten().map(|(.., body)| *body).collect()
     }
 
-    /// A client's call.
+    /// Makes a client's call.
     fn external(&mut self, function: u32) {
         self.scheduler
             .external(self.now, id(function), None, (Body(0), 1), ())
@@ -117,7 +119,7 @@ impl World {
         self.settle();
     }
 
-    /// The caller's handler that was sent last calls the callee, and waits.
+    /// Makes the caller's latest handler call the callee and wait. Returns the tag of the call.
     fn invoke(&mut self, body: u64) -> u64 {
         self.next_tag += 1;
         let (channel, parent, _) = *self.open[&CALLER].last().expect("a caller runs");
@@ -237,7 +239,7 @@ fn one_that_surely_did_not_begin_is_sent_again() {
     world.scheduler.not_begun(world.now, call);
     world.restart(CALLEE);
     assert_eq!((world.open(CALLEE), world.sent), (vec![7], 2));
-    // The second time nobody says so.
+    // The second time, nothing says that the call did not begin.
     world.restart(CALLEE);
     assert_eq!(world.told, [(tag, Status::ContainerDied)]);
 }
@@ -277,7 +279,7 @@ fn a_call_that_its_handler_failed_is_not_sent_again() {
 
 #[test]
 fn a_call_without_a_waiting_caller_is_not_sent_again() {
-    // Cancelled.
+    // The call was cancelled.
     let mut world = World::new(3, true);
     world.external(CALLER);
     let tag = world.invoke(7);
@@ -285,14 +287,14 @@ fn a_call_without_a_waiting_caller_is_not_sent_again() {
     world.scheduler.cancel_invoke(world.now, channel, tag);
     world.restart(CALLEE);
     assert_eq!((world.told.clone(), world.sent), (vec![(tag, Status::Cancelled)], 1));
-    // Its caller has died.
+    // The caller has died.
     let mut world = World::new(3, true);
     world.external(CALLER);
     world.invoke(7);
     world.restart(CALLER);
     world.restart(CALLEE);
     assert_eq!((world.sent, world.scheduler.calls_under_way()), (1, 0));
-    // Its deadline has passed.
+    // The deadline of the call has passed.
     let mut world = World::new(3, true);
     world.external(CALLER);
     let tag = world.invoke(7);
@@ -313,7 +315,7 @@ fn a_deadline_stays_what_it_was() {
     assert_eq!(world.told, []);
     world.advance(MS);
     assert_eq!(world.told, [(tag, Status::DeadlineExceeded)]);
-    // Also while it is queued again.
+    // The deadline also holds while the call is queued again.
     let mut world = World::new(3, true);
     world.external(CALLER);
     let tag = world.invoke(7);
@@ -341,7 +343,7 @@ fn calls_of_a_handler_that_died_are_cancelled_and_made_again() {
     let mut world = World::new(1, true);
     world.external(CALLER);
     world.invoke(7);
-    // Its handler calls its own function and waits.
+    // The handler calls its own function and waits.
     let (channel, parent, _) = world.open[&CALLEE][0];
     let call = Internal {
         channel,
@@ -387,7 +389,8 @@ fn a_storm_is_held_to_a_share_of_the_calls() {
     for _ in 0..10 {
         world.restart(CALLEE);
     }
-    // Ten in any case, and one for five calls; each death takes all that are left.
+    // Ten retries are always allowed, and one more for every five calls. Each death uses up all
+    // that are left.
     assert_eq!((world.retries(), world.sent, world.told.len()), (20, 70, 50));
 }
 

@@ -14,8 +14,8 @@ fn computers(service_ns: f64) -> World {
 
 #[test]
 fn a_function_that_turns_from_computing_to_sleeping_gets_more() {
-    // The last: fewer calls end than an experiment needs, but not so much fewer than before that it
-    // shows by itself.
+    // In the last case fewer calls end than an experiment needs, but the drop is too small to show
+    // by itself.
     let cases = [
         (100.0 * US, 100.0 * US, S),
         (100.0 * US, 2.0 * S, 60.0 * S),
@@ -68,8 +68,8 @@ fn a_rate_that_rises_tenfold_in_an_instant_is_followed() {
             seen.limit_highest,
             wait_ns / MS
         );
-        // The controller acts when a queue has reached a certain age. Then it needs a few service
-        // times.
+        // The controller acts when a queue has reached a certain age. After that it needs a few
+        // service times.
         assert!(wait_ns <= 2.0 * MS + 3.0 * service_ns, "mean wait of {wait_ns} ns after the step");
         assert!(world.limit >= 8, "limit {} for tau 8", world.limit);
 
@@ -90,8 +90,8 @@ fn a_burst_out_of_quiet_runs_at_max() {
         world.dispatch();
         let seen = world.run(f64::INFINITY, 200 - u64::from(MAX));
         println!("burst {:>9} us: wait {:.2} t", service_ns / US, seen.mean_wait_ns() / service_ns);
-        // With 64 running the last of 200 starts after 136 / 64 service times; those that wait do
-        // so for half as long.
+        // With 64 running calls, the last of 200 starts after 136 / 64 service times. The mean wait
+        // is half of that.
         assert!(seen.mean_wait_ns() <= 1.5 * service_ns, "{seen:?}");
     }
 }
@@ -111,7 +111,8 @@ fn a_burst_into_a_low_load_raises_the_limit() {
     world.run(f64::INFINITY, 200);
     let took = (world.now_ns - began_ns) / service_ns;
     println!("burst into a low load: {took:.1} t, limit {}", world.limit);
-    // At the limit of before it would take at least 50, and with τ alone, which follows slowly, 40.
+    // At the previous limit it would take at least 50 service times, and with τ alone, which
+    // follows slowly, 40.
     assert!(took <= 35.0, "{took} service times");
 }
 
@@ -127,7 +128,7 @@ fn calls_that_hang_do_not_hold_up_the_others_for_long() {
     }
     let limit = control.limit(now, None);
     assert!(limit <= 2, "limit {limit}");
-    // From here on nothing ends, and one call is queued.
+    // From here on no call ends, and one call is queued.
     let since = now;
     control.arrived(now);
     let mut timers = 0;

@@ -14,8 +14,8 @@ struct Loop {
 }
 
 impl Loop {
-    /// Throughput in calls per service time, the mean limit and how often it changed, once all have
-    /// joined and the controller has had time to learn.
+    /// Returns the throughput in calls per service time, the mean limit, and how often the limit
+    /// changed, once all clients have joined and the controller has had time to learn.
     fn settled(self) -> (f64, f64, u32) {
         let mut world = World::new(BOUNDS, self.service_ns);
         world.cores = self.cores;
@@ -36,11 +36,11 @@ impl Loop {
     }
 }
 
-/// Clients that join slowly, for every kind of handler.
+/// Returns loads of clients that join slowly, for every kind of handler.
 fn loops(cores: f64) -> impl Iterator<Item = Loop> {
     [2.0 * US, 100.0 * US, 100.0 * MS].into_iter().flat_map(move |service_ns| {
-        // For calls of 2 us a client every 2 ms is slow enough; 50 ms would only take the test
-        // longer.
+        // For calls of 2 us, one new client every 2 ms is slow enough; 50 ms would only make the
+        // test slower.
         let join_every_ns = if service_ns < 10.0 * US { 2.0 * MS } else { 50.0 * MS };
         [16, 64].map(|clients| Loop {
             clients,
@@ -62,8 +62,8 @@ fn a_closed_loop_of_sleepers_gets_the_concurrency_it_needs() {
     }
 }
 
-/// An experiment changes the limit about ten times, and at most six of them fit into the time that
-/// is measured.
+/// An experiment changes the limit about ten times, and at most six experiments fit into the
+/// measured time.
 const CHANGES: u32 = 60;
 
 #[test]
@@ -78,7 +78,7 @@ fn a_closed_loop_of_computers_does_not_creep_to_max() {
 
 #[test]
 fn noise_does_not_carry_computers_up() {
-    // Few clients, so that none waits: here nothing but the reference holds the limit down.
+    // There are so few clients that none waits, so only the reference holds the limit down.
     for seed in 1..=16 {
         let learn_ns = 0.35 * S;
         let case = Loop {
@@ -114,8 +114,8 @@ fn clients_that_all_come_at_once_are_sorted_out() {
     assert!(throughput >= 0.95 * f64::from(MAX), "{case:?} got {throughput} of {MAX}");
 }
 
-/// An application in Node over direct channels answers 2,700 requests a second one by one, 8,000
-/// with four at once and 21,000 with 64 at once: a request takes 330 us, and 42 us for each one
+/// A Node application over direct channels answers 2,700 requests per second one by one, 8,000 with
+/// four at once, and 21,000 with 64 at once. So a request takes 330 us, plus 42 us for each request
 /// that runs.
 const LOOP_SERVICE_NS: f64 = 372.0 * US;
 const LOOP_EACH: f64 = 42.0 / 372.0;

@@ -34,7 +34,7 @@ impl Random {
     }
 }
 
-/// A time in the order of `f64`, which here is never NaN.
+/// A time that can be ordered: an `f64` that is never NaN here.
 #[derive(PartialEq, Clone, Copy)]
 struct Time(f64);
 impl Eq for Time {}
@@ -49,7 +49,7 @@ impl Ord for Time {
     }
 }
 
-/// Events and sums of a stretch of simulated time.
+/// The events and sums of a span of simulated time.
 #[derive(Default, Debug, Clone, Copy)]
 struct Seen {
     from_ns: f64,
@@ -59,7 +59,8 @@ struct Seen {
     limit_ns: f64,
     limit_highest: u32,
     limit_changes: u32,
-    /// Times in a row that [`Concurrency::next_change_ns`] named and at which nothing changed.
+    /// The number of consecutive times that [`Concurrency::next_change_ns`] named and at which
+    /// nothing changed.
     idle_timers: u32,
     running_ns: f64,
 }
@@ -76,30 +77,30 @@ impl Seen {
     }
 }
 
-/// One function under load. Each running call is served at the speed min(1, cores / running), and
-/// slower than that if `each` is not 0.
+/// One function under load. Each running call is served at the speed min(1, cores / running), or
+/// slower if `each` is not 0.
 struct World {
     control: Concurrency,
     random: Random,
     now_ns: f64,
     service_ns: f64,
     cores: f64,
-    /// The part of the time of a call that runs alone which each further running call adds to the
-    /// others. An event loop takes all messages that have come in one go: each of them takes some
-    /// time, and the rest is shared.
+    /// The time that each further running call adds to the others, as a part of the time of a call
+    /// that runs alone. An event loop takes all messages that have arrived in one go: each message
+    /// takes some time, and the rest is shared.
     each: f64,
-    /// Whether all calls need the same work, so that those that began at one moment end at one.
+    /// Whether all calls need the same work, so that calls that begin together end together.
     even: bool,
     queue: VecDeque<f64>,
-    /// The service, in ns, that a call would have got if it had run from the start. A call ends
-    /// when this number has grown by its work.
+    /// The service, in ns, that a call would have received if it had run from the start. A call
+    /// ends when this number has grown by the call's work.
     served_ns: f64,
     running: BinaryHeap<Reverse<(Time, Time)>>,
-    /// Open load: the arrivals in a nanosecond, and the time of the next one.
+    /// Open load: the number of arrivals per ns, and the time of the next one.
     rate: f64,
     next_arrival_ns: f64,
-    /// Closed load: the number of clients that still join, the time at which the next one does, and
-    /// the time between two of them.
+    /// Closed load: the number of clients that have still to join, the time at which the next one
+    /// joins, and the time between two of them.
     joining: u32,
     next_join_ns: f64,
     join_every_ns: f64,
@@ -184,7 +185,7 @@ impl World {
         }
     }
 
-    /// Runs until this time, or until this many calls have started.
+    /// Runs until this time is reached or this many calls have started.
     fn run(&mut self, until_ns: f64, calls: u64) -> Seen {
         self.seen = Seen { from_ns: self.now_ns, ..Seen::default() };
         while self.now_ns < until_ns && self.seen.started < calls {
@@ -243,6 +244,6 @@ impl World {
 
 const BOUNDS: Bounds = Bounds { min: 1, max: MAX, in_one_go_ns: 0 };
 
-/// Two cores need a limit of 2 + ⌈√2⌉ = 4. Twice that leaves room for changes that were learned
-/// from noise, and one more for experiments.
+/// Two cores need a limit of 2 + ⌈√2⌉ = 4. Twice that leaves room for changes that were
+/// learned from noise, and one more leaves room for experiments.
 const LIMIT_FOR_TWO_CORES: f64 = 9.0;

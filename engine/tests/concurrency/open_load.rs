@@ -1,4 +1,4 @@
-//! Calls that come at their own rate, whether or not others have ended.
+//! Calls that arrive at their own rate, whether or not others have ended.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Random events: the limit stays within its bounds, and no figure is absurd.
+//! Random events: the limit stays within its bounds, and no reported number is absurd.
 
 use super::*;
 use proptest::prelude::*;
@@ -8,14 +8,14 @@ enum Event {
     Arrived,
     /// A call arrived this many ns ago.
     ArrivedLate(u64),
-    /// A call ended that ran and was open for this long, in ns.
+    /// A call ended. The numbers are the times, in ns, for which it ran and was open.
     Ended(u64, u64),
     Limit(Option<u64>),
     Workers,
     Report,
 }
 
-/// Small, usual and absurd numbers.
+/// Returns small, usual and absurd numbers.
 fn nanoseconds() -> impl Strategy<Value = u64> {
     prop_oneof![
         4 => 0..3u64,
@@ -36,8 +36,8 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Steps of time, in ns, each with an event and how often it happens. Only many calls reach all
-/// rules.
+/// Returns steps: a time in ns, an event, and how often the event happens. Only many calls reach
+/// all rules.
 fn steps() -> impl Strategy<Value = Vec<(u64, Event, u16)>> {
     let step = prop_oneof![6 => Just(0u64), 12 => 0..2_000_000u64, 1 => nanoseconds()];
     proptest::collection::vec((step, event(), 1..200u16), 1..60)

@@ -48,7 +48,7 @@ fn tau_is_unknown_until_sixteen_calls_have_ended_in_ten_seconds() {
         2,
         "a tau of nearly 0 needs a worker, and gives it headroom"
     );
-    // The first of them ended at 0.6 s.
+    // The first of these calls ended at 0.6 s.
     assert_eq!(control.limit(10_599_000_000, None), 2);
     assert_eq!(control.limit(11_000_000_000, None), MAX);
 }
@@ -56,7 +56,7 @@ fn tau_is_unknown_until_sixteen_calls_have_ended_in_ten_seconds() {
 #[test]
 fn open_calls_size_the_worker_set() {
     let mut control = Concurrency::new(Bounds { max: 8, ..BOUNDS });
-    // 1,000 calls a second that run for 1 ms and then wait for 15 ms.
+    // The function gets 1,000 calls per second that run for 1 ms and then wait for 15 ms.
     for ms in 0..1_000u64 {
         control.arrived(ms * 1_000_000);
         control.ended(ms * 1_000_000, 1_000_000, 16_000_000);

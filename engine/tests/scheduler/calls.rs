@@ -31,7 +31,8 @@ impl World {
         self.next_tag += 1;
         let tag = self.next_tag;
         let Some((channel, mode, held)) = self.pick(pick) else { return };
-        // An event loop cannot tell when its handler waits: it always says so.
+        // An event loop cannot tell when its handler waits, so it always says that the handler
+        // does.
         let waits = waits || mode == Mode::EventLoop;
         let was_blocked = held.blocked;
         held.outstanding.insert(tag);
@@ -70,7 +71,7 @@ impl World {
         let of_function = |world: &World, at: &(ChannelKey, usize)| {
             world.function_of(&world.channels[&at.0]) == Some(function)
         };
-        // Nothing is lent to its own container.
+        // A worker is never lent to its own container.
         let mut makers = self.acting();
         makers.retain(|at| !of_function(self, at));
         if makers.is_empty() {
@@ -80,7 +81,8 @@ impl World {
             makers.retain(|at| !of_function(self, at));
         }
         let Some(at) = makers.get(pick % makers.len().max(1)).copied() else { return };
-        // Twice as many as make an edge hot: the first lease may need one more worker.
+        // These are twice as many calls as make an edge hot, because the first lease may need one
+        // more worker.
         for _ in 0..9 {
             let acting = self.acting();
             let Some(pick) = acting.iter().position(|other| *other == at) else { return };
@@ -94,7 +96,7 @@ impl World {
         }
     }
 
-    /// The handler waits for any of its calls.
+    /// Makes the handler wait for any of its calls.
     pub(super) fn wait(&mut self, pick: usize) {
         let Some((channel, mode, held)) = self.pick(pick) else { return };
         if held.outstanding.is_empty() || mode == Mode::EventLoop {
@@ -106,7 +108,7 @@ impl World {
         self.settle();
     }
 
-    /// A handler no longer wants one of its calls.
+    /// Makes a handler cancel one of its calls.
     pub(super) fn cancel_invoke(&mut self, pick: usize) {
         let Some((channel, _, held)) = self.pick(pick) else { return };
         let Some(tag) = held.outstanding.iter().min().copied() else { return };
@@ -114,7 +116,7 @@ impl World {
         self.settle();
     }
 
-    /// A call turns out not to have reached its worker, which dies.
+    /// Reports that a call has not reached its worker, and lets the worker die.
     pub(super) fn not_begun(&mut self, pick: usize) {
         let Some((channel, _, held)) = self.pick(pick) else { return };
         let call = held.call;

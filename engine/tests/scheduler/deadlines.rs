@@ -11,7 +11,7 @@ fn the_deadline_passes_on_time_and_a_late_answer_is_dropped() {
     assert!(world.scheduler.wake_at().is_some_and(|at| at <= world.now + 5000 * MS));
     world.advance(5000 * MS);
     assert_eq!(world.ended[&1], Status::DeadlineExceeded);
-    // The client leaves before it has read that.
+    // The client leaves before it has read its answer.
     world.scheduler.cancel(world.now, call);
     world.finish();
     assert_eq!(world.ended.len(), 1);
@@ -30,7 +30,7 @@ fn an_answer_after_the_deadline_is_dropped_though_nobody_has_looked_at_the_time(
     world.now = now;
     world.settle();
     assert_eq!(world.ended[&1], Status::DeadlineExceeded);
-    // Its worker is idle again.
+    // The worker of the earlier call is idle again.
     world.external(0);
     assert_eq!(world.busy().len(), 1);
 }
@@ -59,7 +59,7 @@ fn a_handler_that_waits_for_a_slot_past_its_deadline_is_not_stuck() {
     world.all_ready();
     world.advance(1000 * MS);
     assert_eq!(world.ended[&1], Status::DeadlineExceeded);
-    // The grace has passed twice, but the first handler cannot go on.
+    // Twice the grace period has passed, but the first handler cannot go on.
     world.advance(2500 * MS);
     assert!(world.replaced.is_empty(), "its process is replaced through no fault of its own");
     let second = *world
@@ -91,7 +91,7 @@ fn without_a_grace_period_a_handler_that_waits_for_a_slot_is_looked_at_now_and_t
     // This call takes the slot that the first one lends, and keeps it.
     world.external(0);
     world.all_ready();
-    // The engine goes on, though the first one cannot end.
+    // The engine goes on, although the first handler cannot end.
     world.advance(999 * MS);
     world.advance(2 * MS);
     assert_eq!(world.ended[&1], Status::DeadlineExceeded);

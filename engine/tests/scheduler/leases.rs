@@ -7,7 +7,7 @@ impl World {
         self.scheduler.event(self.now, event).expect("an honest worker");
     }
 
-    /// The lease of this number, as its worker holds it.
+    /// Returns the lease with this number, as its worker holds it.
     pub(super) fn lease(&mut self, call: CallNumber) -> Option<(ChannelKey, &mut Lent)> {
         self.channels.iter_mut().find_map(|(channel, worker)| {
             let held = worker.held.iter_mut().find(|held| held.call == call)?;
@@ -19,7 +19,7 @@ impl World {
         self.channels.get_mut(&channel)?.held.iter_mut().find(|held| held.call == call)
     }
 
-    /// All leases, in their order.
+    /// Returns the leases that `which` selects, in order.
     pub(super) fn leases(&self, which: impl Fn(&Lent) -> bool) -> Vec<CallNumber> {
         let held = self.channels.values().flat_map(|worker| &worker.held);
         let mut found: Vec<CallNumber> = held
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// An idle one, if there is one.
+    /// Takes back a lease of a worker of the callee: an idle one, if there is one.
     pub(super) fn recall_one(&mut self, callee: usize) {
         let idle = self.leases(|l| l.callee == callee && !l.recalled && l.runs.is_none());
         let busy = self.leases(|l| l.callee == callee && !l.recalled);
@@ -66,7 +66,8 @@ impl World {
         self.told(Event::LeaseRecalled { lease });
     }
 
-    /// A lease is over. Its worker has given it back, or is gone: then a direct call has ended.
+    /// Records the end of a lease. Its worker has given it back, or is gone. If the worker is gone,
+    /// the direct call that it ran has ended too.
     pub(super) fn lease_over(&mut self, lease: CallNumber) {
         let found = self.channels.iter().find_map(|(channel, worker)| {
             let held = worker.held.iter().find(|held| held.direct.contains(&lease))?;
@@ -79,8 +80,8 @@ impl World {
         assert!(held.into_iter().all(|held| held.call != lease), "its worker holds it still");
     }
 
-    /// The handlers of a function that wait for direct calls lend their slots: for each direct call
-    /// the scheduler is told, and also if the slot was lent already.
+    /// Lends the slots of the function's handlers that wait for direct calls. The scheduler is told
+    /// about each direct call, even if the slot was lent already.
     pub(super) fn lend_waiting(&mut self, function: usize) {
         let mut lent = Vec::new();
         for (channel, worker) in &mut self.channels {
@@ -130,7 +131,7 @@ impl World {
 
     pub(super) fn resumed(&mut self, channel: ChannelKey, call: CallNumber) {
         let mode = self.mode_of(channel);
-        // Its container may have died.
+        // The call's container may have died.
         let Some(held) = self.held(channel, call) else { return };
         assert!(held.wants > 0, "it did not ask for a slot");
         assert!(mode == Mode::EventLoop || held.direct.is_empty(), "a thread asks and waits");
@@ -143,7 +144,7 @@ impl World {
         }
     }
 
-    /// The lease has a slot again, so the call that waits there begins, if it is still wanted.
+    /// Begins the call that waits at a lease, if it is still wanted: the lease has a slot again.
     pub(super) fn begin_waiting(&mut self, channel: ChannelKey, lease: CallNumber) {
         let Some((_, lent)) = self.lease(lease) else { return };
         let Some((maker, call)) = lent.runs.filter(|_| !lent.begun) else { return };
@@ -157,8 +158,8 @@ impl World {
         }
     }
 
-    /// A handler has the answer to a direct call. In an event loop it goes on with it, but the last
-    /// one it gets when it has a slot.
+    /// Gives a handler the answer to a direct call. A handler in an event loop goes on with it at
+    /// once, but it gets its last answer only when it has a slot.
     pub(super) fn direct_answer(
         &mut self,
         channel: ChannelKey,
@@ -173,7 +174,7 @@ impl World {
         }
     }
 
-    /// A handler waits no longer: it needs a slot if its own was lent.
+    /// Ends a handler's wait. The handler needs a slot if its own was lent.
     pub(super) fn end_wait(&mut self, channel: ChannelKey, call: CallNumber) {
         let Some(held) = self.held(channel, call) else { return };
         if std::mem::replace(&mut held.seat, Seat::Runs) == Seat::Lent {
@@ -193,7 +194,7 @@ impl World {
         self.reached(mode).asked_in_vain += u64::from(!has_one);
     }
 
-    /// A call is cancelled, and so are the direct calls that its handler waits for.
+    /// Cancels a call and the direct calls that its handler waits for.
     pub(super) fn cancel_direct(&mut self, channel: ChannelKey, call: CallNumber) {
         let Some(held) = self.held(channel, call) else { return };
         held.cancelled = true;
@@ -201,7 +202,7 @@ impl World {
         leases.into_iter().for_each(|lease| self.give_up(lease, Some((channel, call))));
     }
 
-    /// A direct call is cancelled, and its lease ends. `waits`: the call that waits for its answer.
+    /// Cancels a direct call and ends its lease. `waits` is the call that waits for the answer.
     pub(super) fn give_up(&mut self, lease: CallNumber, waits: Option<(ChannelKey, CallNumber)>) {
         let Some((at, lent)) = self.lease(lease) else { return };
         if std::mem::replace(&mut lent.cancelled, true) {
@@ -216,8 +217,8 @@ impl World {
         self.cancel_direct(at, lease);
     }
 
-    /// A handler in an event loop gives up a direct call. Where it is `late`, its time is over: the
-    /// scheduler is not told.
+    /// Makes a handler in an event loop give up a direct call. `late` means that the time of the
+    /// direct call is over; then the scheduler is not told.
     pub(super) fn cancel_one(&mut self, pick: usize, late: bool) {
         let waiting = self.calls(|worker, held| {
             !held.direct.is_empty() && (late || worker.mode == Mode::EventLoop)
@@ -238,7 +239,7 @@ impl World {
         self.settle();
     }
 
-    /// The leases by which a worker can call now, as far as the board lets it.
+    /// Returns the leases by which a worker can call now, as far as the board allows it.
     pub(super) fn free_leases(&self, channel: ChannelKey) -> Vec<CallNumber> {
         let worker = &self.channels[&channel];
         let (caller, board) = (worker.container, self.board);
@@ -252,8 +253,8 @@ impl World {
         })
     }
 
-    /// A handler calls by a lease, if its container has one that is free, and the board says
-    /// nothing against it.
+    /// Makes a handler call by a lease, if its container has a free one and the board allows the
+    /// call.
     pub(super) fn call_directly(&mut self, pick: usize) {
         let can = |(channel, place): &(ChannelKey, usize)| {
             !self.channels[channel].held[*place].cancelled && !self.free_leases(*channel).is_empty()
@@ -268,7 +269,7 @@ impl World {
         self.begin_direct((channel, call), mode, lease);
     }
 
-    /// A handler begins a call by a lease.
+    /// Makes a handler begin a call by a lease.
     pub(super) fn begin_direct(
         &mut self,
         (channel, call): (ChannelKey, CallNumber),
@@ -294,8 +295,9 @@ impl World {
         self.check();
     }
 
-    /// The handler of a direct call returns: what it has under way is cancelled, its caller goes
-    /// on, and calls `again` before the scheduler hears of it.
+    /// Lets the handler of a direct call return. Its own calls under way are cancelled, and its
+    /// caller goes on. If `again` is set, the caller makes another direct call before the scheduler
+    /// hears of the return.
     pub(super) fn end_direct(&mut self, channel: ChannelKey, lease: CallNumber, again: bool) {
         let is_loop = self.mode_of(channel) == Mode::EventLoop;
         let Some(held) = self.held(channel, lease) else { return };
@@ -311,7 +313,7 @@ impl World {
         let Some((_, lent)) = self.lease(lease) else { return };
         lent.begun = false;
         let runs = lent.runs.take();
-        // The last answer, which nobody waits for, comes when there is a slot.
+        // The last answer, which nobody waits for, comes only when there is a slot.
         let needs_slot = was_lent || is_loop && !tags.is_empty();
         self.held(channel, lease).expect("it was found").wants += u32::from(needs_slot);
         if let Some((maker, call)) = runs
@@ -330,7 +332,7 @@ impl World {
         self.settle();
     }
 
-    /// A worker gives a lease back that it runs no call of.
+    /// Lets a worker give back a lease by which it runs no call.
     pub(super) fn give_back(&mut self, pick: usize) {
         let mut back = self.leases(|lent| lent.recalled && lent.runs.is_none());
         let held = self.channels.values().flat_map(|worker| &worker.held);
@@ -347,7 +349,7 @@ impl World {
         self.settle();
     }
 
-    /// A lease is not used, and taken back.
+    /// Takes back a lease that is not used.
     pub(super) fn idle(&mut self, pick: usize) {
         let idle = self.leases(|lent| !lent.recalled && lent.runs.is_none());
         let Some(lease) = idle.get(pick % idle.len().max(1)).copied() else { return };
@@ -356,7 +358,7 @@ impl World {
         self.settle();
     }
 
-    /// The handler of a direct call makes a call through the scheduler.
+    /// Makes the handler of a direct call make a call through the scheduler.
     pub(super) fn invoke_below(
         &mut self,
         (channel, parent): (ChannelKey, CallNumber),
@@ -381,7 +383,7 @@ impl World {
         self.told(Event::Invoked(invoke));
     }
 
-    /// The handlers of direct calls return, all or one of them.
+    /// Lets the handlers of direct calls return: all of them, or one.
     pub(super) fn answer_directly(&mut self, pick: usize, all: bool, again: bool) {
         let running = self.calls(|_, held| held.lease.is_some() && held.computes());
         let leases: Vec<(ChannelKey, CallNumber)> = running
@@ -398,8 +400,8 @@ impl World {
         }
     }
 
-    /// Handlers of a function call by leases, then as many calls from outside come as take all
-    /// slots of it, and more.
+    /// Lets handlers call a function by leases. Then more external calls of the function arrive
+    /// than it has slots.
     pub(super) fn flood(&mut self, pick: usize, function: usize, rounds: usize) {
         self.external(function);
         self.all_ready();

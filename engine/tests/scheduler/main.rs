@@ -1,6 +1,5 @@
-//! The scheduler on a simulated clock: whatever happens in whatever order, every call ends exactly
-//! once, every counter is the sum of what the calls are doing, `max` is never passed, and nothing
-//! is left.
+//! The scheduler on a simulated clock. In any order of events every call ends exactly once, every
+//! counter is the sum over the calls, `max` is never exceeded, and nothing is left over.
 
 mod calls;
 mod deadlines;
@@ -26,16 +25,16 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Of every function.
+/// The timeout of every function.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
-/// The place of a function in `NAMES`.
+/// Returns the index of a function in `NAMES`.
 fn place(id: FunctionId) -> usize {
     id.number() as usize - 1
 }
 
-/// The function of this place in `NAMES`.
+/// Returns the id of the function with this index in `NAMES`.
 fn id(function: usize) -> FunctionId {
     simulated::function(function as u32 + 1)
 }
@@ -56,35 +55,35 @@ fn spec(name: &str, max: u32) -> Spec {
 struct Held {
     call: CallNumber,
     root: Option<CallId>,
-    /// Internal calls it has under way, by tag.
+    /// The tags of its internal calls under way.
     outstanding: HashSet<u64>,
-    /// The tags of calls that were refused at once: their answers change nothing.
+    /// The tags of calls that were refused at once. Their answers change nothing.
     refused: HashSet<u64>,
     /// Whether its slot is lent, as the scheduler knows it.
     blocked: bool,
     answers: u64,
-    /// The leases by which it waits for the answers to direct calls; a thread has one at most.
+    /// The leases by which it waits for the answers to direct calls. A thread has at most one.
     direct: BTreeSet<CallNumber>,
     /// The state that it publishes at the desk.
     seat: Seat,
-    /// How often it has asked for a slot without an answer yet: it goes on after the last one.
+    /// The number of its unanswered requests for a slot. It goes on after the last answer.
     wants: u32,
-    /// Messages on their way to it that were sent before its slot was lent once more.
+    /// The number of messages on their way to it that were sent before its slot was lent once more.
     overtaken: usize,
-    /// It is cancelled: it makes no direct call.
+    /// Whether it is cancelled. A cancelled call makes no direct call.
     cancelled: bool,
-    /// Set for a lease.
+    /// The lease, if the call is one.
     lease: Option<Lent>,
 }
 
 /// The state of a handler at the desk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seat {
-    /// It waits for no direct call.
+    /// The handler waits for no direct call.
     Runs,
-    /// It waits for one, and its slot can be lent.
+    /// The handler waits for a direct call, and its slot can be lent.
     Waits,
-    /// Its slot was lent while it waited so.
+    /// The handler's slot was lent while it waited for a direct call.
     Lent,
 }
 
@@ -94,11 +93,13 @@ struct Lent {
     caller: ContainerKey,
     callee: usize,
     recalled: bool,
-    /// The direct call that it runs: the worker and the call, or lease, that made it.
+    /// The worker that made the direct call which the lease runs, and that worker's own call or
+    /// lease.
     runs: Option<(ChannelKey, CallNumber)>,
-    /// The handler of that call is there. It is not while the lease has no slot.
+    /// Whether the handler of that direct call exists. It does not exist while the lease has no
+    /// slot.
     begun: bool,
-    /// It was cancelled.
+    /// Whether the direct call was cancelled.
     cancelled: bool,
 }
 
@@ -120,23 +121,23 @@ impl Held {
         }
     }
 
-    /// Whether a handler is there: a lease has none between two direct calls.
+    /// Returns whether the call has a handler. A lease has none between two direct calls.
     fn has_handler(&self) -> bool {
         self.lease.as_ref().is_none_or(|lease| lease.begun)
     }
 
-    /// Whether its handler computes.
+    /// Returns whether its handler computes.
     fn computes(&self) -> bool {
         self.has_handler() && !self.blocked && self.direct.is_empty() && self.wants == 0
     }
 
-    /// Whether it waits for nothing.
+    /// Returns whether it waits for no answer.
     fn has_all_answers(&self) -> bool {
         self.outstanding.is_empty() && self.direct.is_empty()
     }
 
-    /// The scheduler has sent it a message, behind which it has a slot, unless it is in an event
-    /// loop and has calls under way.
+    /// Records that the scheduler has sent it a message. After the message it has a slot, unless it
+    /// is in an event loop and has calls under way.
     fn heard(&mut self, mode: Mode) {
         if self.overtaken > 0 {
             self.overtaken -= 1;
@@ -155,22 +156,22 @@ struct Worker {
     held: Vec<Held>,
 }
 
-/// How often what is rare has happened.
+/// The number of times that each rare event has happened.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reached {
     /// A direct call was made.
     called: u64,
-    /// A handler that waited for a direct call has lent its slot.
+    /// A handler that waited for a direct call lent its slot.
     lent: u64,
-    /// The same, for a slot that it had got back in the meantime.
+    /// Such a handler lent a slot that it had got back in the meantime.
     lent_again: u64,
-    /// A lease with a handler has lent its slot.
+    /// A lease with a handler lent its slot.
     lease_lent: u64,
-    /// A handler, or a lease between two calls, has asked for a slot.
+    /// A handler, or a lease between two calls, asked for a slot.
     asked: u64,
-    /// The same, and none was free.
+    /// A handler or lease asked for a slot, and none was free.
     asked_in_vain: u64,
-    /// It was told that it has one.
+    /// A handler or lease was told that it has a slot again.
     resumed: u64,
     /// A direct call had to wait until its lease had a slot.
     began_late: u64,
@@ -178,7 +179,7 @@ struct Reached {
     given_up: u64,
     /// A handler had several direct calls under way.
     several: u64,
-    /// A handler had direct calls and others under way.
+    /// A handler had both direct calls and other calls under way.
     mixed: u64,
 }
 
@@ -202,37 +203,37 @@ impl Reached {
 struct World {
     scheduler: Driven<u64>,
     now: u64,
-    /// The function and the generation of each one.
+    /// The function and the generation of each container.
     containers: HashMap<ContainerKey, (usize, Generation)>,
-    /// Generations whose containers are started again when they end, by function.
+    /// By function, the generations whose containers are started again when they end.
     kept_up: [Vec<Generation>; 3],
     channels: HashMap<ChannelKey, Worker>,
     /// Workers that were told to end and have not done so yet.
     retired: HashSet<ChannelKey>,
-    /// Workers that were asked for and are not there yet.
+    /// The containers of workers that were requested and do not exist yet, in order.
     asked: VecDeque<ContainerKey>,
-    /// How many of those that are asked for next cannot be made.
+    /// The number of requested workers, from the next one on, that cannot be created.
     failing: u32,
-    /// How many of the calls that are dispatched next cannot be sent.
+    /// The number of dispatched calls, from the next one on, that cannot be sent.
     undeliverable: u32,
     /// Containers beside which another one was started.
     replaced: HashSet<ContainerKey>,
     /// Clients that wait for an answer.
     clients: HashMap<u64, CallNumber>,
-    /// When each of them must have its answer.
+    /// The time by which each client must have its answer.
     due: HashMap<u64, u64>,
     ended: HashMap<u64, Status>,
     next_client: u64,
     next_tag: u64,
-    /// Internal calls that were made.
+    /// The number of internal calls that were made.
     invoked: u64,
     max: [u32; 3],
     modes: [Option<Mode>; 3],
     /// The notice of each function, which callers read.
     board: [Notice; 3],
-    /// Whether containers can be lent to.
+    /// Whether workers can be lent to containers.
     is_direct: bool,
-    /// How often each rare event has happened to threads, and to event loops.
+    /// How often each rare event has happened to threads, and below to event loops.
     threads: Reached,
     loops: Reached,
 }

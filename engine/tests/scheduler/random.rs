@@ -13,7 +13,7 @@ proptest! {
     }
 }
 
-/// Cases of this seed do what is rare, so that what the scheduler does then is tested.
+/// Cases of this seed reach every rare event, so that the scheduler's response to it is tested.
 #[test]
 fn slots_are_lent_and_asked_for_by_threads_and_event_loops() {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };

@@ -1,4 +1,4 @@
-//! Random cases: what a world is like, and the steps that happen in it.
+//! Random cases: the configuration of a world, and the steps that happen in it.
 
 use super::*;
 use proptest::prelude::*;
@@ -39,7 +39,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..200)
 }
 
-/// Those in which workers are lent: most calls need that nothing breaks for a while.
+/// Returns steps by which workers are lent. Most of them are calls, because a worker is lent only
+/// if nothing breaks for a while.
 pub(super) fn direct_steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         40 => calls(),
@@ -159,7 +160,7 @@ impl Case {
         world
     }
 
-    /// Does all steps, and has all calls end.
+    /// Takes all steps, and then lets all calls end.
     pub(super) fn live(self) -> Result<World, TestCaseError> {
         let mut world = self.world();
         let mut left = HashSet::new();
@@ -225,7 +226,7 @@ impl Step {
             Step::CallDirectly(pick) => world.call_directly(pick),
             Step::GiveBack(pick) => world.give_back(pick),
             Step::Idle(pick) => world.idle(pick),
-            // So many that a worker is lent.
+            // These are so many calls that a worker is lent.
             Step::Burst { pick, function } => world.burst(pick, function),
             Step::AnswerDirectly { pick, all, again } => world.answer_directly(pick, all, again),
             Step::GiveUp { pick, late } => world.cancel_one(pick, late),

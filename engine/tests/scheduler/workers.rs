@@ -1,4 +1,4 @@
-//! Workers and containers that fail, die or say what is not theirs to say.
+//! Workers and containers that fail, die, or send messages that they may not send.
 
 use super::*;
 
@@ -70,15 +70,15 @@ fn a_container_that_cannot_make_a_worker_is_asked_again_after_a_pause() {
     }
 }
 
-/// A process that dies is seen to close its channels, one after the other, before it is seen to be
-/// dead.
+/// The engine sees that a dying process closes its channels, one after the other, before it sees
+/// that the process is dead.
 #[test]
 fn queued_calls_are_not_sent_to_a_dying_process() {
     let mut world = World::new([4, 1, 1], THREADS);
     (0..4).for_each(|_| world.external(0));
     world.all_ready();
     (0..3).for_each(|_| world.complete(0, false));
-    // Three workers of it are idle, and all slots but one taken by none.
+    // Three workers of the function are idle. With the new limit of 1 its only slot is taken.
     let spec = |max| Spec { max: Some(max), ..spec("A", max) };
     world.scheduler.set_spec(world.now, id(0), spec(1));
     world.max[0] = 1;
@@ -91,7 +91,8 @@ fn queued_calls_are_not_sent_to_a_dying_process() {
     world.finish();
     let died = world.ended.values().filter(|status| **status == Status::ContainerDied).count();
     assert_eq!((died, world.ended.len()), (1, 7));
-    // Where only a thread has ended the others go on, as soon as a process would be dead.
+    // If only a thread has ended, the other workers get calls again after the time in which a dead
+    // process would have been noticed.
     world.all_ready();
     (0..2).for_each(|_| world.external(0));
     world.close_channel_of_the_one_that_runs();

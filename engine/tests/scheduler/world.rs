@@ -1,4 +1,4 @@
-//! The simulated world: its containers and workers, and what must hold in it.
+//! The simulated world: its containers and workers, and the invariants that must hold in it.
 
 use super::*;
 
@@ -7,7 +7,7 @@ impl World {
         World::new_direct(max, modes, false)
     }
 
-    /// `is_direct`: workers can be lent.
+    /// Creates a world. `is_direct` says whether workers can be lent.
     pub(super) fn new_direct(max: [u32; 3], modes: [Mode; 3], is_direct: bool) -> World {
         let modes = modes.map(Some);
         let scheduler = Driven::on_cores(NonZeroU32::new(2));
@@ -38,7 +38,7 @@ impl World {
         self.settle();
     }
 
-    /// The function is started anew.
+    /// Starts a new generation of the function.
     pub(super) fn renew(&mut self, function: usize) {
         let id = id(function);
         let generation = self.scheduler.begin_generation(self.now, id);
@@ -49,7 +49,7 @@ impl World {
         self.connect(function, generation);
     }
 
-    /// A container that was asked to leave does so.
+    /// Lets a container leave that was asked to.
     pub(super) fn left(&mut self, container: ContainerKey) {
         let held = self.channels.values().filter(|worker| worker.container == container);
         assert!(
@@ -59,7 +59,7 @@ impl World {
         self.kill(container);
     }
 
-    /// The worker that was asked for first is ready, or cannot be made.
+    /// Makes the worker that was requested first ready, or reports that it cannot be created.
     pub(super) fn ready(&mut self) {
         let Some(container) = self.asked.pop_front() else { return };
         if self.failing > 0 {
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    /// A worker leaves: one that was told to, or one that breaks.
+    /// Lets a worker leave: one that was told to, or one that breaks.
     pub(super) fn leave(&mut self, pick: usize, breaks: bool) {
         let leaves = |channel: &&ChannelKey| {
             // An event loop that leaves takes its process with it.
@@ -126,7 +126,8 @@ impl World {
                     worker.held.push(Held::new(call, root, None));
                 }
                 Action::Deliver { channel, tag, .. } => {
-                    // Of two workers of a container that died, one had called the other.
+                    // The worker may be gone: of two workers of a container that died, one had
+                    // called the other.
                     let Some(worker) = self.channels.get_mut(&channel) else { continue };
                     let mode = worker.mode;
                     let held =
@@ -137,7 +138,7 @@ impl World {
                     if !held.refused.remove(&tag.0) {
                         held.heard(mode);
                     }
-                    // A handler that has ended does not hear of it.
+                    // A handler that has ended does not get the answer.
                     let goes_on = held.has_handler() && held.has_all_answers();
                     let call = held.call;
                     if mode == Mode::EventLoop && goes_on {
@@ -173,7 +174,7 @@ impl World {
                 Action::LeaseOver { lease, .. } => self.lease_over(lease),
                 Action::LendWaiting { function } => self.lend_waiting(place(function)),
                 Action::Read { function } => {
-                    // One core's worth of what they run.
+                    // The function's handlers have used one core all the time.
                     let reading = Some(Reading { used_ns: self.now, crowd: 1.0 });
                     let read = self.scheduler.event(self.now, Event::Read { function, reading });
                     read.expect("it is no worker's message");
@@ -206,14 +207,15 @@ impl World {
         self.containers.get(&worker.container).map(|(function, _)| *function)
     }
 
-    /// No function runs more than its `max`; a call counts as running unless it is blocked.
+    /// Checks that no function runs more calls than its `max`. A call counts as running unless it
+    /// is blocked.
     pub(super) fn check(&self) {
         for (function, (name, max)) in NAMES.iter().zip(self.max).enumerate() {
             let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
             let held: Vec<&Held> = workers.flat_map(|w| &w.held).collect();
             let running = held.iter().filter(|held| held.computes()).count() as u32;
             assert!(running <= max, "{running} run of {name}");
-            // Leases hold one, also idle ones.
+            // A lease holds a slot even while it is idle.
             let slots = held.iter().filter(|held| !held.blocked).count() as u32;
             assert!(slots <= max, "{slots} slots of {name} are held");
             let goes_on =
@@ -223,7 +225,7 @@ impl World {
         }
     }
 
-    /// The scheduler knows which calls the workers hold, and which of these wait.
+    /// Checks that the scheduler knows which calls the workers hold, and which of these wait.
     pub(super) fn check_counts(&mut self) {
         for (function, name) in NAMES.iter().enumerate() {
             let workers = self.channels.values().filter(|w| self.function_of(w) == Some(function));
@@ -239,13 +241,13 @@ impl World {
             );
             assert_eq!(status.waiting, blocked, "waiting calls of {name}");
         }
-        // Leases as well.
+        // The workers' calls include leases.
         for held in self.channels.values().flat_map(|worker| &worker.held) {
             assert_eq!(self.scheduler.waits_for_calls(held.call), held.blocked, "{held:?}");
         }
     }
 
-    /// How many calls from there ended in which way, by the scheduler's counts.
+    /// Returns how many calls of this origin ended with each status, by the scheduler's counts.
     pub(super) fn counted(&mut self, origin: Origin) -> HashMap<Status, u64> {
         let mut counted = HashMap::new();
         for id in self.scheduler.functions() {
@@ -259,12 +261,13 @@ impl World {
         counted
     }
 
-    /// Calls whose handler computes, by worker and place.
+    /// Returns the calls whose handlers compute, by worker and place.
     pub(super) fn busy(&self) -> Vec<(ChannelKey, usize)> {
         self.calls(|_, held| held.computes())
     }
 
-    /// Calls whose handler may do something. In an event loop one may also while it waits.
+    /// Returns the calls whose handlers may act. In an event loop a handler may also act while it
+    /// waits.
     pub(super) fn acting(&self) -> Vec<(ChannelKey, usize)> {
         let is_loop = |worker: &Worker| worker.mode == Mode::EventLoop;
         self.calls(|worker, held| held.computes() || is_loop(worker) && held.has_handler())
@@ -298,7 +301,7 @@ impl World {
         self.channels.get(&channel).map_or(Mode::Threads, |worker| worker.mode)
     }
 
-    /// The function is configured to run as many calls at once as before, one more or one less.
+    /// Configures the function to run as many calls at once as before, one more or one less.
     pub(super) fn reconfigure(&mut self, function: usize, max: u32) {
         let before = self.scheduler.spec(id(function)).clone();
         let spec = Spec { max: Some(max), ..before };
@@ -329,7 +332,8 @@ impl World {
         }
     }
 
-    /// The only call that runs ends with its worker; the container, which may die as well.
+    /// Closes the channel of the only call that runs, and returns its container, which may die as
+    /// well.
     pub(super) fn close_channel_of_the_one_that_runs(&mut self) -> ContainerKey {
         let [(channel, _)] = self.busy()[..] else { panic!("{:?} run", self.busy()) };
         let container = self.channels.remove(&channel).expect("it is there").container;
@@ -348,7 +352,8 @@ impl World {
         }
     }
 
-    /// Handlers return as soon as they can: everything must end, without any deadline's help.
+    /// Lets handlers return as soon as they can. Every call must then end without reaching a
+    /// deadline.
     pub(super) fn finish(&mut self) {
         self.failing = 0;
         self.undeliverable = 0;
@@ -361,7 +366,8 @@ impl World {
                     self.give_back(0);
                 }
                 None => {
-                    // Longer together than any pause, and shorter than any deadline.
+                    // Together these five steps are longer than any pause, and shorter than any
+                    // deadline.
                     let goes_on = (0..5).any(|_| {
                         self.advance(250 * MS);
                         !self.busy().is_empty() || !self.asked.is_empty()

@@ -34,7 +34,7 @@ pub fn function(number: u32) -> FunctionId {
     FunctionId::new(number).expect("functions count from 1")
 }
 
-/// A function with a process, of which nothing else is said.
+/// Returns the spec of a function with one process and the settings that most tests use.
 pub fn spec(name: &str, max: u32) -> Spec {
     Spec {
         direct: true,
@@ -71,7 +71,7 @@ pub struct Internal<'a> {
     pub bytes: u64,
 }
 
-/// A scheduler, every event of which is followed by a recount of all its counters.
+/// A scheduler whose counters are all recounted after every event.
 pub struct Driven<R> {
     scheduler: Scheduler<Body, R>,
     actions: VecDeque<Action<Body, R>>,
@@ -110,17 +110,17 @@ impl<R> Driven<R> {
         Driven { scheduler: Scheduler::on_cores(cores), ..Driven::default() }
     }
 
-    /// The next thing that is to be done.
+    /// Removes and returns the next action.
     pub fn next_action(&mut self) -> Option<Action<Body, R>> {
         self.actions.pop_front()
     }
 
-    /// Returns the actions that are still to be done, in order.
+    /// Returns the actions that were not taken yet, in order.
     pub fn pending(&self) -> impl Iterator<Item = &Action<Body, R>> {
         self.actions.iter()
     }
 
-    /// When the scheduler wants to be woken, by its last event.
+    /// Returns the time at which the scheduler wants to be woken, as of its last event.
     pub fn wake_at(&self) -> Option<u64> {
         self.wake_at
     }
@@ -164,7 +164,8 @@ impl<R> Driven<R> {
         self.then(|scheduler, actions| scheduler.arrive(now, arrival, actions))
     }
 
-    /// Asks a container whether it is ready. False if it has no worker, or has shown it already.
+    /// Asks a container whether it is ready. Returns false if it has no worker, or is known to be
+    /// ready.
     pub fn probe(&mut self, now: u64, container: ContainerKey, reply: R) -> bool {
         let function = self.scheduler.functions().next().expect("there is a function");
         let payload = Body(0);
@@ -173,12 +174,12 @@ impl<R> Driven<R> {
         self.then(|scheduler, actions| scheduler.probe(now, container, probe, actions))
     }
 
-    /// The caller of a container is ready.
+    /// Reports that the caller of a container is ready.
     pub fn caller_ready(&mut self, now: u64, container: ContainerKey) -> ChannelKey {
         self.then(|scheduler, actions| scheduler.caller_ready(now, container, actions))
     }
 
-    /// A process calls a function outside of any request, with this deadline.
+    /// Makes a process call a function outside of any request, with this deadline.
     pub fn call_alone(
         &mut self,
         now: u64,
@@ -279,7 +280,7 @@ impl<R> Driven<R> {
         self.then(|scheduler, actions| scheduler.begin_generation(now, function, actions))
     }
 
-    /// The generation that serves does not come to be any more.
+    /// Reports that the function's current generation will not become ready.
     pub fn set_unavailable(&mut self, now: u64, function: FunctionId, reason: &str) {
         let generation = self.serving_generation(function);
         self.told(now, Event::GenerationFailing { function, generation, reason, is_all: true });
