@@ -1,4 +1,4 @@
-//! The protocol against vectors that were packed independently of it; see `tests/vectors/`.
+//! Tests the protocol with vectors that were packed independently of it; see `tests/vectors/`.
 
 use nightcore_runtime::ipc::ring::{self, Sent, Side};
 use nightcore_runtime::protocol::control::{
@@ -33,7 +33,7 @@ fn number(vector: &Value, field: &str) -> u64 {
     vector["fields"][field].as_u64().unwrap()
 }
 
-/// The wire's 0 is no value.
+/// Returns the number as on the wire, where 0 means none.
 fn none_if_zero(number: Option<u64>) -> u64 {
     number.unwrap_or(0)
 }
@@ -55,7 +55,7 @@ fn assert_payload(vector: &Value, payload: WirePayload<'_>) {
     }
 }
 
-/// Compares fields of a vector with what was read.
+/// Compares the fields of a vector with the values that were read.
 fn assert_fields(vector: &Value, fields: &[(&str, u64)]) {
     for (name, read) in fields {
         assert_eq!(*read, number(vector, name), "{name} of {}", vector["title"]);
@@ -66,7 +66,8 @@ fn id(function: Option<FunctionId>) -> u64 {
     none_if_zero(function.map(|id| u64::from(id.number())))
 }
 
-/// Checks a message of the engine against its vector; the bytes that it is written to.
+/// Checks a message of the engine against its vector. Returns its kind, and the bytes that it is
+/// written to.
 fn check_to_worker(vector: &Value, message: ToWorker<'_>) -> (&'static str, MessageBuffer) {
     match message {
         ToWorker::Retire(retire) => {
@@ -131,7 +132,7 @@ fn check_to_worker(vector: &Value, message: ToWorker<'_>) -> (&'static str, Mess
     }
 }
 
-/// Checks a direct call against its vector; the bytes that it is written to.
+/// Checks a direct call against its vector. Returns its kind, and the bytes that it is written to.
 fn check_direct(vector: &Value, call: DirectCall<'_>) -> (&'static str, MessageBuffer) {
     let fields = [
         ("status", call.depth.into()),
@@ -145,7 +146,8 @@ fn check_direct(vector: &Value, call: DirectCall<'_>) -> (&'static str, MessageB
     ("direct_call", call.write())
 }
 
-/// Checks a message of a worker against its vector; the bytes that it is written to.
+/// Checks a message of a worker against its vector. Returns its kind, and the bytes that it is
+/// written to.
 fn check_to_engine(vector: &Value, message: ToEngine<'_>) -> (&'static str, MessageBuffer) {
     match message {
         ToEngine::Ready(ready) => {
@@ -296,7 +298,7 @@ fn messages_are_read_and_written_as_the_vectors_say() {
 fn broken_messages_are_refused() {
     for vector in vectors("broken_messages") {
         let wire = bytes(&vector["bytes"]);
-        // A vector without a side is not a message of any side.
+        // A vector without a side must not be a message of any side.
         let side = vector.get("from").and_then(Value::as_str);
         let broken = match (Message::parse(&wire), side) {
             (Err(_), None) => true,
@@ -345,7 +347,8 @@ fn metadata_is_read_and_written_as_the_vectors_say() {
     }
 }
 
-/// Checks a control message of the engine against its vector; the datagram that it is written to.
+/// Checks a control message of the engine against its vector. Returns its kind, and the datagram
+/// that it is written to.
 fn check_from_engine(vector: &Value, message: &FromEngine) -> (&'static str, ControlBuffer) {
     let text = vector["text"].as_str().unwrap();
     let region = |new: &NewRegion| {
@@ -434,7 +437,8 @@ fn check_from_engine(vector: &Value, message: &FromEngine) -> (&'static str, Con
     (kind, message.write())
 }
 
-/// Checks a control message of a container against its vector; the datagram that it is written to.
+/// Checks a control message of a container against its vector. Returns its kind, and the datagram
+/// that it is written to.
 fn check_from_container(vector: &Value, message: &FromContainer) -> (&'static str, ControlBuffer) {
     let text = vector["text"].as_str().unwrap();
     match message {
@@ -474,7 +478,7 @@ fn control_messages_are_read_and_written_as_the_vectors_say() {
     for vector in vectors("control") {
         let title = &vector["title"];
         let wire = bytes(&vector["bytes"]);
-        // A kind may come from both sides.
+        // Both sides may send messages of the same kind.
         let engine = FromEngine::read(&wire).ok();
         let engine = engine.map(|message| check_from_engine(&vector, &message));
         let container = FromContainer::read(&wire).ok();
@@ -489,7 +493,7 @@ fn control_messages_are_read_and_written_as_the_vectors_say() {
     assert_eq!(seen.len(), 16, "{seen:?}");
 }
 
-/// The word of this name, as anybody who has the file sees it.
+/// Reads the word of this name, as any process that has the file can.
 fn word(file: &File, vector: &Value, name: &str) -> u32 {
     let mut bytes = [0; 4];
     file.read_exact_at(&mut bytes, vector["words"][name].as_u64().unwrap()).unwrap();
@@ -523,7 +527,7 @@ fn rings_lie_in_their_file_as_the_vectors_say() {
         assert_eq!(u64::from(word("read")), before["read"].as_u64().unwrap(), "{title}");
         assert_eq!(word("core"), reader.writer_core(), "{title}");
 
-        // A side that waits raises a flag. The other side lowers the flag before it rings.
+        // A side that waits raises a flag. The other side lowers the flag before it rings the bell.
         assert_eq!(word("reader_waits"), 0, "{title}");
         assert!(reader.begin_wait());
         assert_eq!(word("reader_waits"), 1, "{title}");

@@ -1,4 +1,4 @@
-//! The checks find what they are there for.
+//! Tests that the checks find the violations that they are made for.
 
 use crate::circles::circles;
 use crate::imports::Imports;
@@ -10,7 +10,7 @@ use crate::source::Source;
 use std::fs;
 use tempfile::TempDir;
 
-/// A crate of these files, each a path in `engine/src` and a text.
+/// Returns a crate of these files, each given as a path in `engine/src` and a text.
 fn written(files: &[(&str, &str)]) -> Source {
     let base = TempDir::new().unwrap();
     for (path, text) in files {
@@ -21,7 +21,7 @@ fn written(files: &[(&str, &str)]) -> Source {
     Source::read(base.path(), "engine/src/lib.rs")
 }
 
-/// The last lines of the description of the only circle: the shortest way round.
+/// Returns the last lines of the description of the only cycle: its shortest path.
 #[track_caller]
 fn circle(files: &[(&str, &str)]) -> String {
     let source = written(files);

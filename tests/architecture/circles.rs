@@ -1,9 +1,9 @@
-//! Circles of imports: their files, their lines, and the shortest way round.
+//! Cycles of imports: their files, their lines, and the shortest cycle in each.
 
 use crate::imports::Imports;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Describes each circle of a crate: files that all import one another, if over others.
+/// Describes each cycle of a crate: files that all import one another, directly or through others.
 pub fn circles(imports: &Imports) -> Vec<String> {
     let mut to: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (from, imported) in imports.lines.keys() {
@@ -35,7 +35,7 @@ fn describe(
     text
 }
 
-/// The sets of at least two files from each of which every other one of the set is reached.
+/// Returns the sets of two or more files in which every file can be reached from every other one.
 fn components(to: &BTreeMap<usize, Vec<usize>>) -> Vec<BTreeSet<usize>> {
     let reached: BTreeMap<usize, BTreeSet<usize>> =
         to.keys().map(|from| (*from, reach(to, *from))).collect();
@@ -49,7 +49,7 @@ fn components(to: &BTreeMap<usize, Vec<usize>>) -> Vec<BTreeSet<usize>> {
     found
 }
 
-/// The files that this one imports, and those that they import, and so on.
+/// Returns the files that this file imports, directly or through others.
 fn reach(to: &BTreeMap<usize, Vec<usize>>, from: usize) -> BTreeSet<usize> {
     let mut reached = BTreeSet::new();
     let mut left = vec![from];
@@ -60,7 +60,7 @@ fn reach(to: &BTreeMap<usize, Vec<usize>>, from: usize) -> BTreeSet<usize> {
     reached
 }
 
-/// The shortest circle through a file of a component, with that file as its first and its last.
+/// Returns the shortest cycle through a file of a component. It begins and ends with that file.
 fn shortest(to: &BTreeMap<usize, Vec<usize>>, file: usize) -> Vec<usize> {
     let mut before = BTreeMap::new();
     let mut left = VecDeque::from([file]);

@@ -2,8 +2,8 @@
 //!
 //! A path imports the file of its longest prefix that is a module. So `crate::gateway::stop::Stop`
 //! imports `gateway/stop.rs`, and `crate::gateway::Stop`, which a `pub use` makes possible, imports
-//! `gateway/mod.rs`. A declaration (`mod stop;`) is no import. Code that is compiled for tests only
-//! does not count.
+//! `gateway/mod.rs`. A declaration (`mod stop;`) is not an import. Code that is compiled only for
+//! tests does not count.
 
 use crate::source::{File, ModulePath, Source, is_for_tests, name};
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -13,10 +13,10 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, Macro, UseTree};
 
-/// The imports of a crate. Files have the numbers that they have in [`Source::files`].
+/// The imports of a crate. Files are numbered as in [`Source::files`].
 pub struct Imports<'a> {
     source: &'a Source,
-    /// By the importing and the imported file: the lines that import, as numbers that begin at 1.
+    /// The line numbers of the imports, from 1, by the importing and the imported file.
     pub lines: BTreeMap<(usize, usize), Vec<usize>>,
 }
 
@@ -41,12 +41,12 @@ impl<'a> Imports<'a> {
         Imports { source, lines }
     }
 
-    /// The path of a file.
+    /// Returns the path of a file.
     pub fn path(&self, file: usize) -> &Path {
         &self.source.files[file].path
     }
 
-    /// The lines by which one file imports another, each as `path:number: text`.
+    /// Returns the lines by which one file imports another, each as `path:number: text`.
     pub fn show(&self, from: usize, to: usize) -> Vec<String> {
         let file = &self.source.files[from];
         let text: Vec<&str> = file.text.lines().collect();
@@ -74,13 +74,14 @@ fn inline_modules(
     }
 }
 
-/// The files that the paths of a file lead to, with the lines of these paths.
+/// Returns the files that the paths of a file resolve to, with the lines of these paths.
 fn paths(file: &File, modules: &HashMap<ModulePath, usize>) -> Vec<(usize, usize)> {
     let mut reader = Reader { module: file.module.clone(), uses: Vec::new(), others: Vec::new() };
     reader.visit_file(&file.syntax);
-    // For each module: the modules that `use` brings into its scope, by their names in it.
+    // For each module, this holds the modules that `use` brings into its scope, by their names
+    // there.
     let mut scopes: HashMap<ModulePath, HashMap<String, ModulePath>> = HashMap::new();
-    // A `use` may begin with what another one, further down, brings in.
+    // A `use` may begin with a name that a later `use` brings in.
     loop {
         let before = scopes.values().map(HashMap::len).sum::<usize>();
         for used in &reader.uses {
@@ -104,7 +105,7 @@ fn paths(file: &File, modules: &HashMap<ModulePath, usize>) -> Vec<(usize, usize
     resolved.collect()
 }
 
-/// A path as it stands in a module.
+/// A path as it is written in a module.
 struct Written {
     from: ModulePath,
     segments: Vec<String>,
@@ -117,10 +118,10 @@ struct Used {
     alias: Option<String>,
 }
 
-/// Where a path leads.
+/// The module that a path resolves to.
 struct Target {
     module: ModulePath,
-    /// Whether the whole path is that module, and not something in it.
+    /// Whether the path names the module itself, and not an item in it.
     is_whole: bool,
 }
 
@@ -199,7 +200,7 @@ impl Reader {
         self.uses.push(Used { path, alias });
     }
 
-    /// Paths in what a macro is given, which is not parsed: names joined by `::`.
+    /// Collects the paths in a macro's arguments, which are not parsed: names joined by `::`.
     fn read_tokens(&mut self, tokens: TokenStream) {
         let mut tokens = tokens.into_iter().peekable();
         let mut path: Option<(Vec<String>, Span)> = None;
@@ -280,7 +281,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        // A path of one name is no module: it is a variable, a type or a function.
+        // A path of a single name is not a module: it is a variable, a type or a function.
         if path.leading_colon.is_none() && path.segments.len() > 1 {
             let names = path.segments.iter().map(|segment| segment.ident.to_string());
             let path = self.written(names.collect(), path.span());
@@ -300,7 +301,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    // A path that restricts visibility, as in `pub(in path)`, is no import.
+    // A path that restricts visibility, as in `pub(in path)`, is not an import.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 }
 

@@ -1,13 +1,14 @@
-//! The length of lines, in every file of the repository.
+//! Checks the length of lines in every file of the repository.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Characters of a line.
+/// The maximum number of characters in a line.
 const MAX_COLUMNS: usize = 100;
 
-/// Files whose lines may be longer: the end of a path, or a folder with a slash after it.
+/// The files whose lines may be longer, each as the end of a path, or as a folder that ends with a
+/// slash.
 const EXEMPT: [&str; 6] = [
     // Package managers write these.
     ".lock",
@@ -15,13 +16,13 @@ const EXEMPT: [&str; 6] = [
     "/package-lock.json",
     // proptest writes a failed case as one line.
     "/proptest-regressions/",
-    // A seed is any bytes.
+    // A seed consists of any bytes.
     "tests/fuzz/seeds/",
-    // A vector has the bytes of a message on one line.
+    // A vector has all bytes of a message on one line.
     "tests/vectors/",
 ];
 
-/// Returns the paths of all files that are in the repository, or would be with the next commit.
+/// Returns the paths of all files that are in the repository or would be added by the next commit.
 pub fn files(repository: &Path) -> Vec<String> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(list).current_dir(repository).output().unwrap();
@@ -56,7 +57,7 @@ fn is_of(file: &str, place: &str) -> bool {
 pub fn too_long(file: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let is_markdown = file.ends_with(".md");
-    // The word after the fence of the block of code that the line is in.
+    // The language after the opening fence, while the line is in a block of code.
     let mut block = None;
     for (number, line) in text.lines().enumerate() {
         if let Some(word) = line.trim_start().strip_prefix("```") {
@@ -71,8 +72,8 @@ pub fn too_long(file: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Whether a line of Markdown has no place to break. In a block of `text` it is what a program
-/// prints.
+/// Returns whether a line of Markdown has no place to break. A block of `text` shows the output of
+/// a program, so its lines cannot be broken either.
 fn cannot_break(line: &str, block: Option<&str>) -> bool {
     if let Some(word) = block {
         return word == "text";

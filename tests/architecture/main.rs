@@ -1,6 +1,6 @@
-//! The architecture as ARCHITECTURE.md says it, where a parser is needed to hold it: imports of
-//! files, names of types, and the size of files and functions. The test also holds the lines of all
-//! files to 100 columns. `walls.sh` beside it holds the rest.
+//! Checks the rules of ARCHITECTURE.md that need a parser: imports of files, names of types, and
+//! the size of files and functions. The test also checks that no line of any file is longer than
+//! 100 columns. `walls.sh` in the same folder checks the other rules.
 
 mod checks;
 mod circles;
@@ -14,7 +14,7 @@ mod source;
 use imports::Imports;
 use source::Source;
 
-/// Rooms in which files and functions are small: all of their code is held to `shape`.
+/// The rooms in which files and functions must be small: `shape` checks all of their code.
 const SMALL: [&str; 10] = [
     "engine/src/calls",
     "engine/src/core",
@@ -28,7 +28,7 @@ const SMALL: [&str; 10] = [
     "runtime-core/src/worker",
 ];
 
-/// The crates of the workspace that are more than one file, but for the rooms of the process tests.
+/// The crates of the workspace with more than one file, except the rooms of the process tests.
 const CRATES: [&str; 14] = [
     "bench/src/main.rs",
     "bindings/c/src/lib.rs",
@@ -46,7 +46,7 @@ const CRATES: [&str; 14] = [
     "tests/soak/main.rs",
 ];
 
-/// The rooms of the process tests, each a folder of `tests` and a program.
+/// The rooms of the process tests. Each is a folder of `tests` and a program.
 const PROCESS_TESTS: [&str; 7] =
     ["calls", "commands", "direct", "hostile", "http", "load", "processes"];
 

@@ -1,12 +1,12 @@
-//! Names of types: no two types of a crate share one, so that a reader knows which type is meant.
-//! Private types count too, and those in tests and inside functions.
+//! Checks names of types: no two types of a crate share a name, so that a reader knows which type
+//! is meant. Private types count too, and so do types in tests and inside functions.
 
 use crate::source::{File, Source};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 use syn::visit::{self, Visit};
 
-/// Describes each name that several types of a crate have: the name, and the line of each type.
+/// Describes each name that several types of a crate share: the name, and the line of each type.
 pub fn shared(source: &Source) -> Vec<String> {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in &source.files {
@@ -20,7 +20,8 @@ pub fn shared(source: &Source) -> Vec<String> {
     places.into_iter().map(describe).collect()
 }
 
-/// Finds the types and traits of a file. Associated types are none: their trait names them.
+/// Finds the types and traits of a file. Associated types do not count, because their trait names
+/// them.
 struct Types<'a> {
     file: &'a File,
     /// The places of the types, by name.

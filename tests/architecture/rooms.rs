@@ -1,22 +1,22 @@
 //! Rules for the imports of the rooms of the engine's core.
 //!
-//! `walls.sh` checks the same rules in the text of the code, but a name can be written in more ways
-//! than a pattern finds.
+//! `walls.sh` checks the same rules with patterns on the text, but a name can be written in more
+//! ways than a pattern can match.
 
 use crate::imports::Imports;
 use crate::source::Source;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The rooms that decide: state without I/O. They import one another, and nothing else of the
+/// The rooms that make decisions and have no I/O. They import one another, and nothing else of the
 /// engine.
 const DECIDING: [&str; 5] = ["scheduler", "calls", "functions", "pool", "ids"];
 
 /// The room of channels, control sockets and shared memory.
 const TRANSPORT: &str = "transport";
 
-/// The rooms that the transport does not know: those that decide, but for ids, and those that know
-/// the engine as a whole.
+/// The rooms that the transport must not import: those that make decisions, except for ids, and
+/// those that know the engine as a whole.
 const NOT_FOR_TRANSPORT: [&str; 10] = [
     "scheduler",
     "calls",
@@ -30,12 +30,13 @@ const NOT_FOR_TRANSPORT: [&str; 10] = [
     "cli",
 ];
 
-/// Whether a file is of the room at this path: `core.rs` and all in `core/` are of `core`.
+/// Returns whether a file belongs to the room at this path: `core.rs` and all files in `core/`
+/// belong to `core`.
 pub fn is_of(file: &Path, room: &str) -> bool {
     file.with_extension("").starts_with(room)
 }
 
-/// Describes each room that is not there: a rule about it would hold nothing.
+/// Describes each room that does not exist, because a rule about it would check nothing.
 pub fn missing(source: &Source) -> Vec<String> {
     let rooms = DECIDING.iter().chain(&[TRANSPORT]).chain(&NOT_FOR_TRANSPORT);
     let rooms: BTreeSet<String> = rooms.map(|room| format!("engine/src/{room}")).collect();
@@ -44,7 +45,7 @@ pub fn missing(source: &Source) -> Vec<String> {
     missing.map(|room| format!("there is no room {room}")).collect()
 }
 
-/// Describes each import of a room by another one that must not know it.
+/// Describes each import of a room by another room that must not import it.
 pub fn breaches(imports: &Imports) -> Vec<String> {
     let is_in = |file: usize, rooms: &[&str]| {
         rooms.iter().any(|room| is_of(imports.path(file), &format!("engine/src/{room}")))

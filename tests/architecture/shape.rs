@@ -1,4 +1,4 @@
-//! The size of files and functions, and spellings that hide a special case.
+//! Checks the size of files and functions, and finds expressions that hide a special case.
 
 use crate::source::{File, is_for_tests};
 use proc_macro2::{TokenStream, TokenTree};
@@ -6,13 +6,13 @@ use syn::Item;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// Lines of a file, its tests aside.
+/// The maximum number of lines of a file, without its tests.
 const MAX_LINES: usize = 500;
 
-/// Parameters of a function, `self` included.
+/// The maximum number of parameters of a function, including `self`.
 const MAX_PARAMETERS: usize = 6;
 
-/// Describes what is too large in a file, or is written as it must not be.
+/// Describes everything in a file that is too large, or that hides a special case.
 pub fn complaints(file: &File) -> Vec<String> {
     let path = file.path.display();
     let mut found = Vec::new();
@@ -50,7 +50,7 @@ fn lines_without_tests(file: &File) -> usize {
     lines
 }
 
-/// Functions with too many parameters: line, name, number.
+/// The functions with too many parameters, each with its line, name and number of parameters.
 struct Functions {
     large: Vec<(usize, String, usize)>,
 }
@@ -66,10 +66,11 @@ impl<'ast> Visit<'ast> for Functions {
     }
 }
 
-/// The lines where one is taken from a number that was made a `usize` in the same breath.
+/// Returns the lines in which 1 is subtracted from a number right after its cast to `usize`.
 fn one_less(tokens: TokenStream) -> Vec<usize> {
     let mut lines = Vec::new();
-    // Tokens in a row, with the end of a group as one of them: `(x as usize) - 1` is the same.
+    // The tokens in order. The end of a group is a token too, so that `(x as usize) - 1` is also
+    // found.
     let mut row: Vec<(String, usize)> = Vec::new();
     flatten(tokens, &mut row);
     for (at, (text, line)) in row.iter().enumerate() {

@@ -1,41 +1,41 @@
-//! The files of a crate, found by their `mod` declarations and parsed.
+//! Finds the files of a crate by their `mod` declarations, and parses them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, ExprLit, Item, ItemMod, Lit, Meta, Token};
 
-/// The path of a module from the root of its crate: `crate::gateway::stop` is `["gateway",
-/// "stop"]`.
+/// The path of a module from the root of its crate. For example, `crate::gateway::stop` is
+/// `["gateway", "stop"]`.
 pub type ModulePath = Vec<String>;
 
 /// A file of a crate.
 pub struct File {
-    /// Where it is, from the folder that the crate was read from.
+    /// Its path, relative to the folder from which the crate was read.
     pub path: PathBuf,
-    /// The module that it holds.
+    /// The module that it contains.
     pub module: ModulePath,
     /// Its text.
     pub text: String,
-    /// The same, parsed.
+    /// The parsed text.
     pub syntax: syn::File,
-    /// Whether only tests are compiled with it.
+    /// Whether it is compiled only for tests.
     pub is_test: bool,
 }
 
 /// A crate.
 pub struct Source {
-    /// Its files, each after the file that declares it.
+    /// Its files. Each file comes after the file that declares it.
     pub files: Vec<File>,
 }
 
 impl Source {
-    /// Reads the crate whose root is this file. Paths are shown from `base`.
+    /// Reads the crate whose root is this file. The paths of its files are relative to `base`.
     ///
     /// # Panics
     ///
-    /// If a file is missing or is no Rust, and if a module inside another one gives its own path:
-    /// nothing here does.
+    /// If a file is missing or is not valid Rust, or if a module inside another one sets its own
+    /// path, which no module here does.
     pub fn read(base: &Path, root: &str) -> Source {
         let mut source = Source { files: Vec::new() };
         source.add(base, Path::new(root), ModulePath::new(), false);
@@ -72,7 +72,7 @@ struct Declared {
     folder: PathBuf,
     module: ModulePath,
     is_test: bool,
-    /// `#[path = "..."]`, from the folder of the file that declares it.
+    /// The value of `#[path = "..."]`, relative to the folder of the declaring file.
     own_path: Option<String>,
 }
 
@@ -111,12 +111,12 @@ fn own_path(attributes: &[Attribute]) -> Option<String> {
     })
 }
 
-/// The name of a module.
+/// Returns the name of a module.
 pub fn name(item: &ItemMod) -> String {
     item.ident.to_string().trim_start_matches("r#").to_owned()
 }
 
-/// Whether what has these attributes is compiled for tests only.
+/// Returns whether an item with these attributes is compiled only for tests.
 pub fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")

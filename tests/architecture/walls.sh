@@ -1,7 +1,7 @@
 #!/bin/bash
-# Checks which parts of the code may know which others, as ARCHITECTURE.md says. The Rust test in
-# this folder checks the rules that need a parser: cycles of imports, and the size of files and
-# functions.
+# Checks which parts of the code may depend on which others, as ARCHITECTURE.md describes. The Rust
+# test in this folder checks the rules that need a parser: cycles of imports, and the size of files
+# and functions.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,8 +12,8 @@ complain() {
     broken=1
 }
 
-# never PATTERN REASON FILE...: no line of code matches the pattern. Comments do not count. A file
-# or folder that is not there breaks the rule: without it the rule would hold nothing.
+# never PATTERN REASON FILE...: checks that no line of code matches the pattern. Comments do not
+# count. A file or folder that does not exist breaks the rule, because the rule would check nothing.
 never() {
     local pattern=$1 reason=$2 path file hits
     shift 2
@@ -32,8 +32,8 @@ never() {
     done < <(find "$@" -name '*.rs' -print0)
 }
 
-# never_in_rooms PATTERN REASON ROOM...: the same of rooms of the engine; each is a file, a folder
-# or both.
+# never_in_rooms PATTERN REASON ROOM...: checks the same for rooms of the engine. Each room is a
+# file, a folder, or both.
 never_in_rooms() {
     local pattern=$1 reason=$2 room path found
     shift 2
@@ -49,13 +49,14 @@ never_in_rooms() {
     done
 }
 
-# depends CRATE: what a crate is built with, itself included, one name a line.
+# depends CRATE: prints the crates that a crate is built with, including itself, one per line.
 depends() {
     cargo tree --locked --package "$1" --edges normal --prefix none --format '{p}' |
         awk '{ print $1 }' | sort -u
 }
 
-# depends_never CRATE PATTERN REASON [CRATE]: but for itself and the last one, if there is one.
+# depends_never CRATE PATTERN REASON [CRATE]: checks that no dependency matches the pattern, except
+# the crate itself and the crate in the last argument, if there is one.
 depends_never() {
     local hits
     hits=$(depends "$1" | grep -vxF -e "$1" -e "${4:-$1}" | grep -xE "$2" | paste -sd ' ' || :)
@@ -69,9 +70,9 @@ depends_never nightcore-runtime "$ours" "the runtime knows no other crate of our
 depends_never nightcore-runtime "$async" "the runtime has no async runtime"
 for manifest in bindings/*/Cargo.toml languages/*/Cargo.toml; do
     crate=$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -n 1)
-    # It writes sources, and is in no worker.
+    # This crate generates sources, and is not part of any worker.
     if [[ $crate == nightcore-facts ]]; then continue; fi
-    # napi brings futures along, which nothing here uses.
+    # napi depends on futures, which no code here uses.
     runtimes=$async
     if [[ $crate == nightcore-node ]]; then runtimes=${async//futures.\*/none}; fi
     depends_never "$crate" "$runtimes|mimalloc.*|.*jemalloc.*|serde.*|tracing.*" \
@@ -91,7 +92,7 @@ never "$io|crate::(ipc|worker|clock)\b" "the protocol does no I/O and knows nobo
 never 'crate::worker\b' "ipc does not know the worker" runtime-core/src/ipc
 never 'nightcore_runtime::(\{.*)?worker\b' "the engine never uses the worker runtime" engine/src
 
-# Rooms that know the engine as a whole, and the scheduler with its parts.
+# The rooms that know the engine as a whole, and below the scheduler with its parts.
 around='gateway|launcher|observe|config|cli'
 deciding='scheduler|calls|functions|pool'
 pure=(scheduler calls functions pool ids)
@@ -111,8 +112,8 @@ never 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
 never_in_rooms 'hyper|http_body' "only the gateway and the admin pages speak HTTP" \
     "${pure[@]}" core transport
 
-# A language knows its own binding, or the header and libnightcore: its code names no other room.
-# The rules above hold its crates to that.
+# The code of a language may name only its own binding, or the header and libnightcore. The rules
+# above check its crates.
 for folder in languages/*/; do
     language=$(basename "$folder")
     if [[ -e $folder/Cargo.toml ]]; then continue; fi
@@ -124,10 +125,10 @@ for folder in languages/*/; do
         grep -vE ":(bindings|languages)/$language\$" || :)
 done
 
-# The shop is built from packages, as a program outside of the repository.
+# The shop is built from packages, like a program outside of the repository.
 not_shop=':!examples/shop'
 
-# One version for all.
+# All packages have the same version.
 while IFS= read -r manifest; do
     grep -qx 'version.workspace = true' "$manifest" ||
         complain "$manifest: not the workspace's version"
@@ -144,7 +145,7 @@ while IFS= read -r hit; do
 done < <(git ls-files --cached --others --exclude-standard '*go.mod' go.work |
     xargs grep -nE 'nightcore/languages/go v' | grep -v " v$version\b")
 
-# A dependency and its version are named once, in the workspace.
+# A dependency and its version are declared once, in the workspace.
 while IFS= read -r manifest; do
     hits=$(sed -n '/dependencies\]/,/^\[[^d]/p' "$manifest" | grep -E '^[a-z].*=' |
         grep -v 'workspace = true' || :)

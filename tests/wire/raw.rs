@@ -1,5 +1,5 @@
-//! Messages and control messages of any bytes, written by hand from `docs/PROTOCOL.md`. Tests play
-//! peers with them that say what the types of the protocol cannot say.
+//! Messages and control messages of any bytes, written by hand from `docs/PROTOCOL.md`. With them,
+//! tests play peers that send messages which the types of the protocol cannot represent.
 
 #![allow(dead_code)] // No test needs all of it.
 
@@ -18,7 +18,7 @@ macro_rules! kinds {
         pub enum $name { $($kind = $number),* }
 
         impl $name {
-            /// The kind with this number.
+            /// Returns the kind with this number.
             pub fn from_number(number: u16) -> Option<$name> {
                 match number {
                     $($number => Some($name::$kind),)*
@@ -30,7 +30,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Kinds of messages.
+    /// The kinds of messages.
     Kind {
         Ready = 1, Retire = 2, Dispatch = 3, Invoke = 4, Complete = 5, Failed = 6, Cancel = 7,
         Wait = 8, InvokeAlone = 16,
@@ -38,7 +38,7 @@ kinds! {
 }
 
 kinds! {
-    /// Kinds of control messages.
+    /// The kinds of control messages.
     ControlKind {
         Hello = 1, Welcome = 2, Refused = 3, CreateWorker = 4, WorkerFailed = 5, RegionRequest = 6,
         RegionGranted = 7, RegionAdded = 8, RegionDropped = 9, Shutdown = 10, Trim = 11,
@@ -68,12 +68,12 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 }
 
 impl RawHeader {
-    /// A header of this kind about this call; all else zero.
+    /// Returns a header of this kind for this call. All other fields are zero.
     pub fn new(kind: Kind, call: u64) -> RawHeader {
         RawHeader { kind: kind as u16, call, ..RawHeader::default() }
     }
 
-    /// The 64 bytes.
+    /// Returns the 64 bytes of the header.
     pub fn bytes(&self) -> [u8; HEADER_BYTES] {
         let fields = [
             &self.kind.to_le_bytes()[..],
@@ -114,8 +114,8 @@ impl RawHeader {
 pub struct RawMessage(Vec<u8>);
 
 impl RawMessage {
-    /// A message with this header and name and these bytes behind them. The length of the name is
-    /// put into the flags; the other lengths stay what they are.
+    /// Returns a message of this header and name, followed by these bytes. The length of the name
+    /// is put into the flags; the other lengths are not changed.
     pub fn new(header: RawHeader, name: &[u8], parts: &[&[u8]]) -> RawMessage {
         let flags = header.flags & 0xff | (name.len() as u16) << 8;
         let header = RawHeader { flags, ..header };
@@ -132,11 +132,11 @@ pub struct RawRead<'a> {
     pub kind: Kind,
     pub header: RawHeader,
     pub name: &'a [u8],
-    /// The payload, if it is in the message.
+    /// The payload, if the message contains it.
     pub inline: &'a [u8],
 }
 
-/// The message that these bytes are.
+/// Parses these bytes as a message.
 pub fn read(bytes: &[u8]) -> RawRead<'_> {
     let header = RawHeader::read(bytes);
     let (name, inline) = bytes[HEADER_BYTES..].split_at(usize::from(header.flags >> 8));
@@ -161,12 +161,12 @@ pub struct RawControl {
 }
 
 impl RawControl {
-    /// A control message of this kind, all else zero.
+    /// Returns a control message of this kind. All other fields are zero.
     pub fn new(kind: ControlKind) -> RawControl {
         RawControl { kind: kind as u16, ..RawControl::default() }
     }
 
-    /// The datagram with this text.
+    /// Returns the datagram of the control message with this text.
     pub fn encode(self, text: &str) -> Vec<u8> {
         let text_len = text.len() as u32;
         let fields = [
@@ -239,7 +239,7 @@ pub fn send(
     socket::send_control(fd, &ControlBuffer::of_bytes(control.encode(text)), descriptors)
 }
 
-/// Receives one control message; `None` when the other side has closed.
+/// Receives one control message; returns `None` when the other side has closed.
 pub fn receive(fd: BorrowedFd<'_>) -> io::Result<Option<RawReceived>> {
     let received = socket::receive_control::<RawText>(fd)?;
     Ok(received.map(|received| {

@@ -1,5 +1,5 @@
-//! A scripted engine: it starts one worker process and says exactly what a test makes it say. It is
-//! for tests of the worker runtime and of what is built on it, without an engine.
+//! A scripted engine: it starts one worker process and sends exactly the messages that a test asks
+//! for. It tests the worker runtime, and the code built on it, without an engine.
 
 #[path = "../../../tests/wire/raw.rs"]
 pub mod raw;
@@ -28,13 +28,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A test that waits longer has failed.
+/// The time limit of every wait. A test that waits longer fails.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The largest body the scripted engine allows.
+/// The largest body that the scripted engine allows.
 pub const MAX_BODY: u64 = 32 * 1024 * 1024;
-/// `mode` of WELCOME: callers are told the texts of unexpected errors.
+/// The value of `mode` in WELCOME that lets callers see the texts of unexpected errors.
 const EXPOSES_ERRORS: u16 = 1;
-/// The slot of the one worker.
+/// The slot of the only worker.
 const SLOT: u32 = 3;
 
 /// The engine's end of one worker process with one channel.
@@ -44,12 +44,12 @@ pub struct Peer {
     writer: OwnedFd,
     reader: OwnedFd,
     inbox: Inbox,
-    /// Messages go by them, and the pipes are bells.
+    /// The rings that carry messages, if the channel has rings. The pipes are then bells.
     rings: Option<(RingWriter, RingReader)>,
     /// The engine's base region.
     own: Region,
     blocks: BlockAllocator,
-    /// Regions that the worker hands blocks out of.
+    /// The regions whose blocks the worker sends, by id.
     theirs: HashMap<u32, Region>,
     /// The worker's hello message.
     pub hello: RawReceived,
@@ -63,22 +63,22 @@ pub struct Said {
     pub kind: Kind,
     /// Its header.
     pub header: RawHeader,
-    /// The name it tells.
+    /// The name that it contains.
     pub name: String,
-    /// Metadata of its payload.
+    /// The metadata of its payload.
     pub metadata: Vec<(String, Vec<u8>)>,
-    /// Body of its payload.
+    /// The body of its payload.
     pub body: Vec<u8>,
     raw_metadata: Vec<u8>,
 }
 
 impl Said {
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).expect("text")
     }
 
-    /// The failure that it tells.
+    /// Returns the failure that it reports.
     pub fn failure(&self) -> Failure {
         assert_eq!(self.kind, Kind::Failed, "{self:?}");
         let status =
@@ -93,7 +93,7 @@ fn wait_readable(fd: BorrowedFd<'_>) {
     assert!(ready > 0, "the worker said nothing for {PATIENCE:?}");
 }
 
-/// Listens, starts the worker, and lets it connect.
+/// Listens, starts the worker, and accepts its connection.
 fn admit(mut command: Command) -> (Child, OwnedFd, RawReceived, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("control");
@@ -139,8 +139,8 @@ impl Peer {
         Peer::start_over(ChannelKind::Ring, command, function)
     }
 
-    /// Does the same as [`Peer::start`], with this kind of channel. An engine before version 2 has
-    /// named pipes only.
+    /// Does the same as [`Peer::start`], with this kind of channel. An engine before version 2 of
+    /// the protocol has named pipes only.
     pub fn start_over(kind: ChannelKind, command: Command, function: &str) -> Peer {
         let (child, control, hello, dir) = admit(command);
         let theirs = create_file(BASE_UNITS).expect("a region");
@@ -180,7 +180,7 @@ impl Peer {
             hello,
             _dir: dir,
         };
-        // Only the worker holds the other ends now, so that its end is seen.
+        // From here on only the worker holds the other ends, so its end closes them.
         drop((to.reader, from.writer));
         let ready = peer.receive();
         assert_eq!(ready.kind, Kind::Ready);
@@ -191,12 +191,12 @@ impl Peer {
         self.control.as_ref().expect("not hung up").as_fd()
     }
 
-    /// How the worker runs its calls.
+    /// Returns the mode in which the worker runs its calls.
     pub fn mode(&self) -> u16 {
         self.hello.control.mode
     }
 
-    /// The next message of the worker.
+    /// Waits for the worker's next message and returns it.
     pub fn receive(&mut self) -> Said {
         loop {
             let message = match &mut self.rings {
@@ -240,12 +240,12 @@ impl Peer {
         ring.end_wait();
     }
 
-    /// Wakes the worker. A full pipe wakes it anyway.
+    /// Wakes the worker. If the pipe is full, the worker wakes anyway.
     fn ring_bell(&self) {
         let _ = channel::send(self.writer.as_fd(), &[0]);
     }
 
-    /// Hands a message to the worker; waits for room.
+    /// Sends bytes to the worker. Waits until there is room for them.
     fn write(&mut self, message: &[u8]) {
         let Some((ring, _)) = &mut self.rings else {
             return loop {
@@ -270,7 +270,7 @@ impl Peer {
         }
     }
 
-    /// The worker has said nothing.
+    /// Asserts that the worker has sent nothing.
     pub fn assert_silent(&self) {
         if let Some((_, ring)) = &self.rings {
             assert!(!ring.has_message());
@@ -329,18 +329,18 @@ impl Peer {
         self.write(message.as_bytes());
     }
 
-    /// Tells the worker to run a call from outside.
+    /// Tells the worker to run an external call.
     pub fn dispatch(&mut self, call: u64, body: &[u8]) {
         self.send(RawHeader::new(Kind::Dispatch, call), "", &[], body);
     }
 
-    /// Answers an internal call of the worker's. `function` is the id by which the worker may name
+    /// Answers an internal call of the worker. `function` is the id by which the worker may name
     /// the callee from now on.
     pub fn complete(&mut self, call: u64, function: u32, body: &[u8]) {
         self.send(RawHeader { function, ..RawHeader::new(Kind::Complete, call) }, "", &[], body);
     }
 
-    /// Fails an internal call of the worker's, with a cause beneath if it is given.
+    /// Fails an internal call of the worker. The failure contains `cause`, if there is one.
     pub fn fail(&mut self, call: u64, status: Status, message: &str, cause: Option<Cause>) {
         let failure =
             Failure { cause: cause.into_iter().collect(), ..Failure::new(status, message) };
@@ -356,7 +356,7 @@ impl Peer {
         self.write(message.as_bytes());
     }
 
-    /// Dispatches a call and gives its answer, which must be the next message.
+    /// Dispatches a call and returns its answer, which must be the next message.
     pub fn call(&mut self, call: u64, body: &[u8]) -> Said {
         self.dispatch(call, body);
         let said = self.receive();
@@ -366,14 +366,14 @@ impl Peer {
         said
     }
 
-    /// Marks a call of the thread worker as cancelled.
+    /// Marks a call of the worker, which runs on a thread, as cancelled.
     pub fn cancel(&self, call: u64, reason: CancelReason) {
         let call = CallNumber::new(call).expect("a call");
         let word = CancelWord { call, reason }.pack();
         self.own.cancel_word(SLOT).store(word, Ordering::Relaxed);
     }
 
-    /// Whether all blocks that the engine sent were given back.
+    /// Returns whether all blocks that the engine sent were given back.
     pub fn all_given_back(&mut self) -> bool {
         self.blocks.is_idle(&self.own)
     }
@@ -408,7 +408,7 @@ impl Peer {
         raw::send(self.control(), refused, text, &[]).expect("sent");
     }
 
-    /// Ends the worker as an engine does that has no more calls for it.
+    /// Shuts the worker down, as an engine does that has no more calls for it.
     pub fn shut_down(mut self) -> (ExitStatus, String) {
         if self.mode() == Mode::Threads as u16 {
             let retire = RawMessage::new(RawHeader::new(Kind::Retire, 0), b"", &[]);
@@ -418,7 +418,7 @@ impl Peer {
         self.wait()
     }
 
-    /// Goes away as an engine does that was killed.
+    /// Closes all descriptors at once, as when the engine is killed.
     pub fn vanish(self) -> (ExitStatus, String) {
         let Peer { child, control, writer, reader, .. } = self;
         drop((control, writer, reader));
@@ -430,7 +430,7 @@ impl Peer {
         self.control = None;
     }
 
-    /// Waits for the process, and gives what it wrote to standard error.
+    /// Waits for the process to end. Returns its exit status and its standard error.
     pub fn wait(self) -> (ExitStatus, String) {
         let Peer { child, control: _control, writer: _writer, reader: _reader, .. } = self;
         finish(child)

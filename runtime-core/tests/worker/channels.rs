@@ -1,6 +1,6 @@
 //! Runs tests over both kinds of channels.
 
-/// Makes two tests of each of these functions, one for each kind of channel.
+/// Makes two tests of each of these functions: one for each kind of channel.
 macro_rules! over_both {
     ($($test:ident,)*) => {
         mod over_rings {

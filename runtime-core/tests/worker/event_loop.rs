@@ -31,13 +31,13 @@ fn an_event_loop_hears_of_cancelled_calls_and_drops_late_answers(kind: ChannelKi
     peer.dispatch(1, b"wait");
     peer.dispatch(2, b"bar");
     let bar = peer.receive();
-    // An engine before version 3 gives no reason.
+    // An engine before version 3 of the protocol gives no reason.
     peer.send(RawHeader::new(Kind::Cancel, 1), "", &[], b"");
     assert_eq!(peer.receive().text(), "cancelled: Caller");
     let status = Status::DeadlineExceeded.number();
     peer.send(RawHeader { status, ..RawHeader::new(Kind::Cancel, 2) }, "", &[], b"");
     assert_eq!(peer.receive().text(), "cancelled: Deadline");
-    // This call is not open any more.
+    // This call is no longer open.
     peer.send(RawHeader::new(Kind::Cancel, 1), "", &[], b"");
     peer.complete(bar.header.call, 9, &vec![b'l'; 65536]);
     assert_eq!(peer.call(3, b"on").text(), "on");
@@ -66,10 +66,10 @@ fn nothing_of_a_request_follows_its_answer_by_another_thread(kind: ChannelKind) 
 
 fn an_event_loop_sends_what_there_was_no_room_for(kind: ChannelKind) {
     let mut peer = Peer::start_over(kind, worker("loop"), "Echo");
-    // The answers are more than the channel holds, and none is read before all calls are sent.
+    // There are more answers than the channel holds, and none is read before all calls are sent.
     let body = vec![b'x'; 900];
     for call in 1..=64 {
-        // The worker goes on reading, although nobody reads its answers.
+        // The worker must go on reading, although its answers are not read.
         peer.dispatch(call, &body);
     }
     for call in 1..=64 {

@@ -1,16 +1,16 @@
-//! Handlers that fork, and what the child and the parent may do.
+//! Handlers that fork, and the actions that the child and the parent may take.
 
 use super::*;
 
-/// Forks while it holds one answer and another one is on its way. The child can use neither, and
-/// the parent goes on.
+/// Forks while the handler has one answer and waits for another one. The child can use neither of
+/// them, and the parent goes on.
 pub(super) fn fork_amid(request: &Request<'_>) -> Result<(), Failure> {
     let none = Body::Parts(&[]);
     let options = CallOptions::default();
     let bar = request.call("Bar", none, &options)?;
     request.start_call(1, "Bar", Body::Parts(&[b"started"]), &options)?;
     let buffer = request.buffer(100_000)?;
-    // SAFETY: the child only uses the request and returns, which the runtime ends it for.
+    // SAFETY: the child only uses the request and returns. The runtime then ends the child.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let refused = [
@@ -27,11 +27,11 @@ pub(super) fn fork_amid(request: &Request<'_>) -> Result<(), Failure> {
                 .all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked))
         );
         drop((bar, buffer));
-        // SAFETY: the child ends without running anything of its parent.
+        // SAFETY: the child ends without running any code of its parent.
         unsafe { libc::_exit(7) };
     }
     let mut status = 0;
-    // SAFETY: `status` can be written to, and the child is this process's.
+    // SAFETY: `status` can be written to, and the child belongs to this process.
     unsafe { libc::waitpid(child, &mut status, 0) };
     request.call("Go", Body::Parts(&[]), &options)?;
     let started = request.next_answer(None)?.unwrap().result?;
@@ -43,9 +43,9 @@ pub(super) fn fork_amid(request: &Request<'_>) -> Result<(), Failure> {
     )
 }
 
-/// Forks, and the child tries to serve calls.
+/// Forks a child that tries to serve calls.
 pub(super) fn fork_loop(event_loop: &EventLoop, request: LoopRequest) {
-    // SAFETY: the child only uses what it has inherited and ends.
+    // SAFETY: the child only uses inherited values, and ends.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let empty = MetadataBuffer::new();
@@ -58,11 +58,11 @@ pub(super) fn fork_loop(event_loop: &EventLoop, request: LoopRequest) {
             .iter()
             .all(|failure| failure.as_ref().is_some_and(|f| f.status == Status::Forked));
         drop(request);
-        // SAFETY: the child ends without running anything of its parent.
+        // SAFETY: the child ends without running any code of its parent.
         unsafe { libc::_exit(if all { 7 } else { 1 }) };
     }
     let mut status = 0;
-    // SAFETY: `status` can be written to, and the child is this process's.
+    // SAFETY: `status` can be written to, and the child belongs to this process.
     unsafe { libc::waitpid(child, &mut status, 0) };
     let text = libc::WEXITSTATUS(status).to_string();
     request.reply(Body::Parts(&[text.as_bytes()]), MetadataBuffer::new().as_metadata()).unwrap();
@@ -112,7 +112,7 @@ fn a_fork_of_an_event_loop_does_not_disturb_its_parent(kind: ChannelKind) {
     }
     let large = [b"fork".as_slice(), &[b'x'; 65536]].concat();
     assert_eq!(peer.call(1, &large).text(), "7");
-    // The request is gone when the next one is run.
+    // When the next request runs, the first one no longer exists.
     assert_eq!(peer.call(2, b"on").text(), "on");
     assert!(peer.all_given_back());
     ends_well(peer);

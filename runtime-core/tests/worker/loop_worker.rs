@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Answers a request while another thread calls for it.
+/// Answers a request while another thread makes calls for it.
 fn race(request: &LoopRequest) {
     let started = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -19,8 +19,8 @@ fn race(request: &LoopRequest) {
     });
 }
 
-/// Answers "cancelled" and the reason when a request is cancelled, forwards a body that begins with
-/// "bar" to Bar, echoes any other.
+/// Serves requests: answers "cancelled" and the reason when a request is cancelled, forwards a body
+/// that begins with "bar" to Bar, and echoes any other body.
 pub(super) fn serve_loop() -> Result<(), StartError> {
     let event_loop = EventLoop::connect(&["Echo"])?;
     let mut open: Vec<LoopRequest> = Vec::new();

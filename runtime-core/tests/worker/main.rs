@@ -1,6 +1,6 @@
-//! The worker runtime in a real process, against a scripted engine.
+//! Tests of the worker runtime in a real process, against a scripted engine.
 //!
-//! The worker process is this test program again. With the environment that an engine gives it, it
+//! The worker process is this same test program. In the environment that an engine gives it, it
 //! serves calls instead of running tests.
 
 #[macro_use]
@@ -36,7 +36,7 @@ fn worker(skin: &str) -> Command {
     command
 }
 
-/// This is no test, but the worker process that the tests start.
+/// Not a test: this is the worker process that the tests start.
 #[test]
 fn worker_process() {
     let ended = match std::env::var(SKIN).as_deref() {

@@ -49,14 +49,14 @@ pub(super) fn handlers() -> Handlers {
             request.reply(Body::Buffer(buffer, size), MetadataBuffer::new().as_metadata())
         }),
         ("Fork", |request| {
-            // SAFETY: the child only returns, which the runtime ends it for.
+            // SAFETY: the child only returns. The runtime then ends the child.
             let child = unsafe { libc::fork() };
             if child == 0 {
                 assert_eq!(reply(request, b"from the child").unwrap_err().status, Status::Forked);
                 return Ok(());
             }
             let mut status = 0;
-            // SAFETY: `status` can be written to, and the child is this process's.
+            // SAFETY: `status` can be written to, and the child belongs to this process.
             unsafe { libc::waitpid(child, &mut status, 0) };
             reply(request, format!("child exited with {}", libc::WEXITSTATUS(status)).as_bytes())
         }),

@@ -23,7 +23,7 @@ fn an_answer_beyond_the_base_region_asks_for_one_of_its_own(kind: ChannelKind) {
     peer.grant_region(9);
     let said = peer.receive();
     assert_eq!((said.kind, said.header.region, said.body.len()), (Kind::Complete, 9, size));
-    // The region that was granted is used again.
+    // The worker uses the granted region again.
     let said = peer.call(2, (20 << 20).to_string().as_bytes());
     assert_eq!((said.kind, said.header.region), (Kind::Complete, 9));
     let said = peer.call(3, (peer::MAX_BODY + 1).to_string().as_bytes());
@@ -63,7 +63,7 @@ fn an_internal_call_gets_its_answer(kind: ChannelKind) {
     peer.complete(invoke.header.call, 42, b"from Bar");
     assert_eq!(peer.receive().text(), "from Bar");
 
-    // The id is known now, and large bodies go by the arena in both directions.
+    // The worker now knows the callee's id. Large bodies go through the arena in both directions.
     let large = vec![b'L'; 65536];
     peer.dispatch(2, &large);
     let invoke = peer.receive();
@@ -120,8 +120,8 @@ fn answers_to_started_calls_come_in_their_order(kind: ChannelKind) {
     assert!(calls.iter().all(|call| call.header.flags & 1 == 0), "the handler goes on");
     let go = peer.receive();
     assert_eq!((go.name.as_str(), go.header.flags & 1), ("Go", 1));
-    // An answer that comes while the handler waits for Go is kept for it, and the handler then says
-    // that it waits again.
+    // An answer that arrives while the handler waits for Go is kept for the handler. The handler
+    // then reports that it waits again.
     peer.complete(calls[1].header.call, 5, b"b");
     let wait = peer.receive();
     assert_eq!((wait.kind, wait.header.call, wait.header.parent), (Kind::Wait, 1, 1));
@@ -154,7 +154,7 @@ fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
     assert_eq!(said.text(), "0000000000000001 Describe External None [] None");
     assert_eq!(said.metadata, [(":status".to_owned(), b"202".to_vec())]);
     let deadline = nightcore_runtime::clock::now_ns() + 30_000_000_000;
-    // This call is made for call 1, which came from outside.
+    // This call is made on behalf of call 1, which is external.
     let header =
         RawHeader { parent: 1, function: 8, deadline, ..RawHeader::new(Kind::Dispatch, 2) };
     peer.cancel(2, CancelReason::Deadline);
@@ -162,7 +162,8 @@ fn a_request_says_where_it_came_from_and_how_long_it_has(kind: ChannelKind) {
     let expected = "0000000000000001 Describe Internal(\"Caller\") Some(true) \
                     [(\"a\", [49]), (\"a\", [50])] Some(Deadline)";
     assert_eq!(peer.receive().text(), expected);
-    // A caller is named once. Metadata that is too large for a message goes by the arena.
+    // The message names the caller once. Metadata that is too large for a message goes through the
+    // arena.
     let long = "v".repeat(2000);
     peer.send(
         RawHeader { function: 8, ..RawHeader::new(Kind::Dispatch, 3) },
@@ -191,7 +192,7 @@ fn a_handler_that_waits_learns_that_the_control_socket_ended(kind: ChannelKind) 
     let mut peer = Peer::start_over(kind, worker("threads"), "Foo");
     peer.dispatch(1, b"x");
     assert_eq!(peer.receive().kind, Kind::Invoke);
-    // The channel stays open, so the handler would wait without end. Only the grace period ends the
+    // The channel stays open, so the handler would wait forever. Only the grace period ends the
     // process.
     peer.hang_up();
     let (status, stderr) = peer.wait();
