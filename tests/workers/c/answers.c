@@ -55,7 +55,7 @@ int32_t reply_as_told(nc_request *req, void *user) {
     size_t count = 0;
     while (count < MAX_PAIRS && *rest != '\0') {
         char *line = first_line(rest, &rest);
-        /* Behind the first character: names may begin with a colon. */
+        /* The search begins after the first character, because names may begin with a colon. */
         char *colon = *line == '\0' ? NULL : strchr(line + 1, ':');
         if (colon == NULL) break;
         *colon = '\0';
@@ -69,7 +69,7 @@ int32_t reply_as_told(nc_request *req, void *user) {
     return rc;
 }
 
-/* The bytes that the tests know: see pattern() of the harness. */
+/* Fills a buffer with the bytes that the tests expect: see pattern() in the harness. */
 static void fill(uint8_t *bytes, size_t len) {
     for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)((uint32_t)i * 2654435761u >> 24);
 }

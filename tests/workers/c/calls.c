@@ -9,7 +9,7 @@ int32_t call(nc_request *req, void *user) {
     (void)user;
     char *text = body_text(req), *rest;
     char *name = first_line(text, &rest);
-    /* Not as text: bodies may hold zeros. */
+    /* The body is not handled as text, because it may contain zeros. */
     nc_bytes all = nc_request_body(req);
     size_t before = (size_t)(rest - text);
     nc_bytes body = {all.data + before, all.len - before};
@@ -90,7 +90,7 @@ int32_t call_big(nc_request *req, void *user) {
     return rc;
 }
 
-/* Calls a function with a number, and takes a number for its answer. */
+/* Calls a function with a number, and parses the answer as a number. */
 static int32_t call_number(nc_request *req, const char *name, unsigned long number,
                            unsigned long *result) {
     char text[32];

@@ -1,7 +1,7 @@
 /*
- * A worker over an event loop of its own, here poll(2). Echo answers its body. Call has the body
- * "NAME\nBODY" and answers what that function answers. Give does the same, but takes the call back
- * at once. Wait answers nothing until its call is cancelled, and then prints that.
+ * A worker with an event loop of its own, here poll(2). Echo answers its body. Call has the body
+ * "NAME\nBODY" and answers as that function does. Give does the same, but cancels the call at once.
+ * Wait does not answer until its call is cancelled, and then prints that.
  */
 #include <nightcore.h>
 #include <poll.h>
@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As many as an event loop is given at once if the configuration does not say. */
+/* The number of requests that an event loop gets at once by default. */
 #define MAX_OPEN 1024
 
-/* The requests that are not answered. */
+/* The unanswered requests. */
 static nc_request *open_requests[MAX_OPEN];
 
 static void keep(nc_request *req) {

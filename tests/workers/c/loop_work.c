@@ -1,8 +1,8 @@
 /*
  * The functions WorkA, WorkB and WorkC of tests/workers/c/counts.c over an event loop. The body is
- * "US [NAME US]...". A handler works for that many microseconds, calls the function NAME with the
- * rest, and works once more. The body "report" is answered with what the handlers have counted. A
- * handler that works waits in poll(2), as all others do.
+ * "US [NAME US]...". A handler works for US microseconds, calls the function NAME with the rest of
+ * the body, and works again. The answer to the body "report" is the counts of the handlers. A
+ * handler works by waiting in poll(2), together with all other handlers.
  */
 #include "work_counts.h"
 
@@ -14,13 +14,13 @@
 #include <string.h>
 #include <time.h>
 
-/* More than any test has under way in one process. */
+/* This is more than any test has under way in one process. */
 #define MAX_OPEN 1024
 
 struct open_request {
     nc_request *request;
     uint64_t id;
-    /* When its work ends, in ns; 0 while it waits for an answer. */
+    /* The time at which its work ends, in ns; 0 while it waits for an answer. */
     uint64_t until;
     unsigned long us;
     /* The function to call after the work, and its body. If name is NULL, the handler answers. */
@@ -76,7 +76,7 @@ static void begin(nc_request *request) {
     work_on(open);
 }
 
-/* Its work is done: it calls, or answers. */
+/* Goes on after the work of a request is done: makes the next call, or answers. */
 static void go_on(struct open_request *open) {
     work_ends();
     open->until = 0;
@@ -118,12 +118,15 @@ static void on_answer(const nc_event *event) {
     nc_error_free(event->error);
 }
 
-/* A thread does not notice either: it works on. */
+/* Ignores a cancellation and works on, as a handler on a thread does. */
 static void on_cancelled(const nc_event *event) {
     if (find(event->request_number) == NULL) abort();
 }
 
-/* How long poll may wait, in ms, rounded up. Ends the work whose time has come. */
+/*
+ * Goes on with each request whose work has ended. Returns the time that poll may wait, in ms,
+ * rounded up.
+ */
 static int end_work(void) {
     uint64_t now = now_ns(), next = UINT64_MAX;
     for (struct open_request *open = all; open < all + MAX_OPEN; open++) {

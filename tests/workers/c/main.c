@@ -64,7 +64,7 @@ int main(void) {
         const struct entry *entry = &HANDLERS[i];
         if (nc_handle(entry->name, entry->handler, (void *)entry->user) != NC_OK) return 1;
     }
-    /* For a test with more functions than there are names above. */
+    /* A test with more functions than there are names above sets this variable. */
     const char *also = getenv("ALSO");
     if (also != NULL && nc_handle(also, echo, NULL) != NC_OK) return 1;
     return nc_serve();

@@ -34,7 +34,7 @@ int32_t leave(nc_request *req, void *user) {
     exit(atoi(text));
 }
 
-/* Replaces a descriptor; what `fd` was is closed. */
+/* Moves the descriptor `by` to `fd`. The file that `fd` referred to is closed. */
 static void replace(int fd, int by) {
     dup2(by, fd);
     close(by);
@@ -49,8 +49,8 @@ int32_t hold_lock(nc_request *req, void *user) {
     int told = inotify_add_watch(watch, "/", IN_CREATE) >= 0 && ftruncate(lock, 0) == 0 &&
                dprintf(lock, "%d\n", (int)getpid()) > 0;
     /*
-     * A process that ends closes its highest descriptors first, and takes milliseconds for one that
-     * watches files.
+     * A process that ends closes its highest descriptors first, and takes milliseconds to close one
+     * that watches files.
      */
     replace(STDIN_FILENO, lock);
     replace(STDOUT_FILENO, watch);
@@ -96,7 +96,7 @@ int32_t fork_child(nc_request *req, void *user) {
     return reply_text(req, "%d", (int)child);
 }
 
-// With `user` it keeps the memory until the process ends.
+// If `user` is set, keeps the memory until the process ends.
 int32_t allocate_mib(nc_request *req, void *user) {
     static _Atomic(char *) kept;
     char *text = body_text(req);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * In a direct channel's file: the word that names the call which made the last one. In the file of
- * a worker's own channel these bytes are not used.
+ * The offset in a direct channel's file of the word that names the maker of the last call. In the
+ * file of a worker's own channel, these bytes are not used.
  */
 #define MAKER_OFFSET 1032
 
@@ -20,7 +20,7 @@ static uint32_t next_random(uint32_t *state) {
 
 static void scribble_on(char *start, size_t len, uint32_t *state) {
     for (int times = 0; times < 20000; times++) {
-        /* Mostly the words of the first page. */
+        /* Most writes go to the words of the first page. */
         size_t bytes = next_random(state) % 4 == 0 ? len : 1100;
         size_t at = next_random(state) % (bytes / 4);
         uint32_t value = next_random(state) % 3 == 0 ? next_random(state) % 16 : next_random(state);

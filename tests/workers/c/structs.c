@@ -1,9 +1,10 @@
 /*
- * Gives extensible structs of many sizes to every function of the C interface that takes one. With
- * LATER defined the program is compiled against the header of tests/c/later, where each of them has
- * one more field, `later`; the library may be of either version. `structs threads NAME` serves NAME
- * by handlers, `structs loop NAME` in an event loop; both call Seen, which `structs seen` serves.
- * NAME answers with a line for each function that was tried, and what came of the field:
+ * Passes extensible structs of many sizes to every function of the C interface that takes one. With
+ * LATER defined, the program is compiled against the header of tests/c/later, where each of them
+ * has one more field, `later`. The library may be of either version. `structs threads NAME` serves
+ * NAME by handlers, and `structs loop NAME` in an event loop. Both call Seen, which `structs seen`
+ * serves. NAME answers with one line for each function that was tried, with the result for the
+ * field:
  *
  *     nc_call_with: INVALID_ARGUMENT later is 7
  */
@@ -16,16 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond all fields, also of the later version. */
+/* The number of bytes after all fields, including the one of the later version. */
 #define BEYOND 64
-/* Above the largest size that is accepted. */
+/* A size above the largest accepted one. */
 #define TOO_LARGE 4097
 #define TIMEOUT_NS 5000000000u
 #define TAG 7
-/* The byte that fills memory which the library must not read, or has not written. */
+/* The byte that fills memory which the library must not read or has not written. */
 #define UNKNOWN 0xff
 
-/* The end of the fields that both versions have. */
+/* The sizes of the structs with the fields that both versions have. */
 #ifdef LATER
 #define KNOWN_OPTIONS offsetof(nc_call_options, later)
 #define KNOWN_EVENT offsetof(nc_event, later)
@@ -36,7 +37,7 @@
 #define KNOWN_TEST_REQUEST sizeof(nc_test_request)
 #endif
 
-/* Sizes that every library accepts if nothing is set beyond the fields that it knows. */
+/* Sizes that every library accepts if all bytes after the fields that it knows are zero. */
 static const size_t options_sizes[] = {NC_CALL_OPTIONS_MIN_SIZE, KNOWN_OPTIONS,
                                        sizeof(nc_call_options), sizeof(nc_call_options) + BEYOND};
 static const size_t event_sizes[] = {NC_EVENT_MIN_SIZE, KNOWN_EVENT, sizeof(nc_event),
@@ -61,7 +62,7 @@ static _Noreturn void die(int line, const char *what) {
         if (!(condition)) die(__LINE__, #condition);                                               \
     } while (0)
 
-/* The answer of a function. */
+/* The text with which a function answers. */
 struct report {
     char text[2048];
 };
@@ -76,7 +77,7 @@ static int32_t reply(nc_request *req, const struct report *report) {
     return nc_reply(req, body);
 }
 
-/* Memory of exactly the size that its first field says, so that valgrind sees who goes beyond. */
+/* Returns memory of exactly this size, so that valgrind sees an access beyond it. */
 static void *memory_of(size_t size, int fill) {
     size_t room = size < sizeof size ? sizeof size : size;
     void *memory = malloc(room);
@@ -86,7 +87,7 @@ static void *memory_of(size_t size, int fill) {
     return memory;
 }
 
-/* Options of a call of Seen. What they have beyond the fields of the first version is zero. */
+/* Returns options for a call of Seen. All bytes after the fields of the first version are zero. */
 static nc_call_options *options_of(size_t size) {
     static const nc_pair pair = {{(const uint8_t *)"kind", 4}, {(const uint8_t *)"test", 4}};
     const nc_call_options all = {.timeout_ns = TIMEOUT_NS, .metadata = &pair, .metadata_count = 1};
@@ -116,7 +117,7 @@ static void check_arrived(const nc_answer *answer) {
     CHECK(body.len == strlen(arrived) && memcmp(body.data, arrived, body.len) == 0);
 }
 
-/* Functions that take options; each ends its call, and checks its answer. */
+/* The functions that take options. Each one ends its call and checks the answer. */
 
 typedef int32_t call_fn(nc_request *req, const nc_call_options *options, nc_error **error);
 
@@ -169,7 +170,7 @@ static int32_t process_call_start(nc_request *req, const nc_call_options *option
     return status;
 }
 
-/* In an event loop the answer is an event, so the call is only begun. */
+/* Begins a call. In an event loop the answer arrives as an event. */
 static int32_t call_begin(nc_request *req, const nc_call_options *options, nc_error **error) {
     return nc_call_start(req, TAG, "Seen", NULL, 0, options, error);
 }
@@ -198,7 +199,7 @@ static void try_options(nc_request *req, const char *name, call_fn *call, struct
         refuse_options(req, call, options_of(options_refused[i]));
     for (size_t i = 0; i < COUNT(options_sizes); i++)
         accept_options(req, call, options_of(options_sizes[i]));
-    /* The first byte that this program does not know, and the last. */
+    /* The first and the last byte that this program does not know are set in turn. */
     const size_t size = sizeof(nc_call_options) + BEYOND;
     const size_t set[] = {sizeof(nc_call_options), size - 1};
     for (size_t i = 0; i < COUNT(set); i++) {
@@ -219,7 +220,7 @@ static void try_options(nc_request *req, const char *name, call_fn *call, struct
 #endif
 }
 
-/* Runs Seen with a request of a test, and frees it. */
+/* Runs Seen with a request of a test, and frees the request. */
 static int32_t test_run(nc_test_request *request, nc_error **error) {
     nc_answer *answer = NULL;
     int32_t status = nc_test_run(request, seen, NULL, &answer, error);
@@ -265,9 +266,9 @@ static int32_t threads(nc_request *req, void *user) {
     return reply(req, &report);
 }
 
-/* The event loop. */
+/* The functions of the event loop. */
 
-/* The value of `later` in the events. Its place is behind the fields that both versions know. */
+/* The value of `later` in the events. It lies after the fields that both versions know. */
 static uint64_t later;
 
 /*
@@ -284,14 +285,16 @@ static int32_t next_at_once(nc_worker *worker, nc_event *event) {
     return status == NC_AGAIN ? nc_worker_next(worker, 0, event) : status;
 }
 
-/* Waits for an event, in memory of the next of the sizes. The caller frees it. When all sizes have
- * had their turn the memory goes on for a while, so that what is written beyond is seen without
- * valgrind. */
+/*
+ * Waits for an event in memory of the next size. The caller frees the event. After all sizes were
+ * used once, the memory has extra bytes for one round, so that a write beyond the size is seen
+ * without valgrind.
+ */
 static nc_event *next_event(nc_worker *worker) {
     static size_t turn;
     const size_t size = event_sizes[turn % COUNT(event_sizes)];
     const size_t beyond = turn / COUNT(event_sizes) % 2 * BEYOND;
-    /* In two rounds each size has its turn with both functions. */
+    /* In two rounds each size is used with both functions. */
     const bool at_once = (turn + turn / COUNT(event_sizes)) % 2 == 1;
     turn++;
     unsigned char *memory = memory_of(size + beyond, UNKNOWN);
@@ -353,7 +356,7 @@ static int loop(const char *name) {
                 char value[32];
                 snprintf(value, sizeof value, "%#llx", (unsigned long long)later);
                 add(&report, "nc_worker_next", "gave", value);
-                /* The first time it was that function which gave it, later the other one. */
+                /* The field first came from nc_worker_next, and later from nc_worker_next_many. */
                 add(&report, "nc_worker_next_many", "gave", value);
                 CHECK(reply(open, &report) == NC_OK);
                 nc_request_free(open);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A test worker that has no memory has no test to serve. */
+/* Returns new memory. Aborts if there is none, because the test cannot go on. */
 static void *allocate(size_t size) {
     void *memory = malloc(size);
     if (memory == NULL) abort();

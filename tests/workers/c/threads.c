@@ -1,7 +1,7 @@
 /*
- * An event loop whose requests are answered by other threads while more threads call for them, for
- * a sanitizer of threads. Race calls Echo from one thread until another one has answered; the
- * answer says that it did.
+ * An event loop whose requests are answered by other threads while further threads make calls for
+ * them, to be run with a thread sanitizer. Race calls Echo from one thread until another thread has
+ * answered the request; the answer says so.
  */
 #include <nightcore.h>
 #include <poll.h>
@@ -31,7 +31,7 @@ static void *answer(void *user) {
     struct race *race = user;
     nc_bytes body = nc_request_body(race->req);
     nc_buffer *buffer = NULL;
-    /* Either way: copied, or in place. */
+    /* Answers in one of two ways: with a copied body, or with a buffer in place. */
     if (body.len % 2 == 0 || nc_buffer_new(race->req, 70000, &buffer) != NC_OK) {
         nc_reply(race->req, NC_LITERAL("answered"));
     } else {

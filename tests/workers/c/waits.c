@@ -12,7 +12,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The milliseconds of the body. */
+/* Returns the number of milliseconds in the body. */
 static uint64_t body_ms(const nc_request *req) {
     char *text = body_text(req);
     uint64_t ms = strtoull(text, NULL, 10);

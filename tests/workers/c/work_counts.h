@@ -1,7 +1,7 @@
 /*
- * Counts what the functions WorkA, WorkB and WorkC do: how many of their handlers work at the same
- * time, and how their calls end. A program of threads and one with an event loop count in the same
- * way.
+ * Counts the work of the functions WorkA, WorkB and WorkC: the number of handlers that work at the
+ * same time, and the outcomes of their calls. The worker with threads and the one with an event
+ * loop count in the same way.
  */
 #ifndef WORK_COUNTS_H
 #define WORK_COUNTS_H
@@ -15,13 +15,13 @@
 
 extern const char *const WORK_NAMES[WORK_FUNCTIONS];
 
-/* A handler begins to work. */
+/* Records that a handler begins to work. */
 void work_begins(void);
-/* A handler stops working. */
+/* Records that a handler stops working. */
 void work_ends(void);
-/* A call of the function of this name has ended. */
+/* Records that a call of the function with this name has ended. */
 void work_called(const char *name, int32_t status);
-/* Writes what was counted into REPORT_BYTES bytes. Returns the length. */
+/* Writes the counts into a buffer of REPORT_BYTES bytes. Returns the length of the text. */
 size_t work_report(char *text);
 
 #endif

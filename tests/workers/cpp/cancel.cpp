@@ -1,5 +1,5 @@
-// Handlers that run code when their request is cancelled, in C++20. Each says that it waits, and
-// then what came of it.
+// Handlers that run code when their requests are cancelled, in C++20. Each handler prints that it
+// waits, and then the result.
 
 #include <nightcore.hpp>
 
@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 void say(const std::string &line) { std::cout << line + "\n" << std::flush; }
 
-// Far longer than the library takes to look, for what must not happen.
+// Waits far longer than the library takes to notice a cancellation, to show that nothing happens.
 void wait_in_vain() { std::this_thread::sleep_for(20ms); }
 
 void wait_until_cancelled(const Request &req) {
@@ -31,7 +31,7 @@ std::string where(std::thread::id ran) {
     return ran == std::this_thread::get_id() ? " on this thread" : " on another thread";
 }
 
-// Code runs once, on another thread, while the handler waits for something else.
+// The code runs once, on another thread, while the handler waits for something else.
 void once(Request &req) {
     std::atomic<int> runs = 0;
     std::promise<std::thread::id> ran;
@@ -44,7 +44,7 @@ void once(Request &req) {
     say("ran " + std::to_string(runs) + where(thread));
 }
 
-// The request is cancelled before there is any code: it runs at once.
+// The request is cancelled before the code is set, so the code runs at once.
 void too_late(Request &req) {
     say("waiting");
     wait_until_cancelled(req);
@@ -53,7 +53,7 @@ void too_late(Request &req) {
     say("ran 1" + where(ran));
 }
 
-// The code of a watch that is gone does not run.
+// The code of a watch that was freed does not run.
 void freed(Request &req) {
     std::atomic<int> runs = 0;
     req.on_cancel([&] { runs++; }) = nightcore::OnCancel();
@@ -63,7 +63,7 @@ void freed(Request &req) {
     say("ran " + std::to_string(runs));
 }
 
-// A watch waits for its code when it is destroyed.
+// A watch that is destroyed while its code runs waits for the end of the code.
 void freed_meanwhile(Request &req) {
     std::promise<void> begun;
     std::atomic<bool> ended = false;
@@ -81,8 +81,8 @@ void freed_meanwhile(Request &req) {
 
 std::atomic<bool> left_code_begun = false, left_code_ended = false;
 
-// A handler that frees no watch returns while its code runs: the next call of this worker says what
-// it finds.
+// This handler does not free its watch, and returns while the code runs. The next call of the
+// worker answers whether the code had ended.
 std::string left(Request &req) {
     if (left_code_begun) return left_code_ended ? "its code had ended" : "its code ran on";
     nc_watch *watch = nullptr;
@@ -97,7 +97,7 @@ std::string left(Request &req) {
     return "";
 }
 
-// A token stops what waits with it.
+// A stop token ends a wait that uses it.
 void token(Request &req) {
     std::mutex mutex;
     std::condition_variable_any nothing;
@@ -109,7 +109,7 @@ void token(Request &req) {
     say(same && stop.stop_requested() && req.cancelled() ? "stopped" : "not stopped");
 }
 
-// Nothing runs for a request that is answered; a token that outlives it never stops.
+// No code runs for an answered request. A token that outlives its request never stops.
 std::string answered(Request &req) {
     static std::atomic<int> runs = 0;
     static std::stop_token last;

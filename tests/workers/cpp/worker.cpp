@@ -1,4 +1,5 @@
-// The handlers that the test worker has in every language, each also by a name that ends in Cpp.
+// The handlers that the test worker has in every language. Each handler is also registered under a
+// second name, which ends in Cpp.
 
 #include <nightcore.hpp>
 
@@ -28,7 +29,7 @@ std::string origin(Request &req) {
     return req.is_internal() ? "internal " + caller : "external" + caller;
 }
 
-// Calls a function: the request's body is "NAME\nBODY".
+// Calls a function. The request's body is "NAME\nBODY".
 nightcore::Answer call(Request &req) {
     const std::string_view body = req.body();
     const std::size_t at = body.find('\n');

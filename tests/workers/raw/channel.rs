@@ -1,5 +1,5 @@
-//! A worker's channel of either kind, and the control socket beside it, for wrongs that are the
-//! same on both.
+//! A worker's channel of either kind, and the control socket beside it, for mistakes that are the
+//! same on both kinds.
 
 use crate::raw::{self, Kind, RawHeader, RawMessage};
 use crate::ring::Ring;
@@ -7,14 +7,14 @@ use nightcore_runtime::ipc::channel::{self, set_blocking};
 use nightcore_runtime::ipc::inbox::{Filled, Inbox};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// How messages go.
+/// A channel of either kind.
 pub enum Channel {
     Fifo { reader: OwnedFd, writer: OwnedFd, inbox: Inbox },
     Ring(Ring),
 }
 
 impl Channel {
-    /// From what came with CREATE_WORKER.
+    /// Creates the channel from the descriptors of CREATE_WORKER.
     pub fn new(descriptors: Vec<OwnedFd>) -> crate::Result<Channel> {
         if descriptors.len() == 3 {
             return Ok(Channel::Ring(Ring::new(descriptors)?));
@@ -26,10 +26,10 @@ impl Channel {
         Ok(Channel::Fifo { reader, writer, inbox: Inbox::default() })
     }
 
-    /// Sends bytes, which need not be a message, once there is room for them.
+    /// Sends bytes, which need not be a message. Waits until there is room for them.
     pub fn send(&mut self, bytes: &[u8]) {
         match self {
-            // If the engine has closed its end there is nothing more to be done wrong.
+            // If the engine has closed its end, no further mistake is possible.
             Channel::Fifo { writer, .. } => drop(channel::send(writer.as_fd(), bytes)),
             Channel::Ring(ring) => ring.send(bytes),
         }
@@ -39,7 +39,7 @@ impl Channel {
         self.send(RawMessage::new(header, b"", &[]).as_bytes());
     }
 
-    /// Waits for the next call; its number.
+    /// Waits for the next call, and returns its number.
     pub fn next_call(&mut self) -> crate::Result<u64> {
         let (kind, call) = self.next_message()?;
         if kind == Kind::Dispatch {
@@ -49,13 +49,13 @@ impl Channel {
         }
     }
 
-    /// Waits for the next message: the number of its call, if it is of this kind.
+    /// Waits for the next message. Returns the number of its call if the message is of this kind.
     pub fn next_of(&mut self, wanted: Kind) -> crate::Result<Option<u64>> {
         let (kind, call) = self.next_message()?;
         Ok((kind == wanted).then_some(call))
     }
 
-    /// Waits for the next message: its kind, the number of its call.
+    /// Waits for the next message. Returns its kind and the number of its call.
     pub fn next_message(&mut self) -> crate::Result<(Kind, u64)> {
         Ok(match self {
             Channel::Ring(ring) => {

@@ -1,5 +1,5 @@
-//! Mistakes that a worker can make, with any channel, when it gets its first call. The name of its
-//! function selects the mistake.
+//! Mistakes that a worker can make on a channel of either kind when it gets its first call. The
+//! name of its function selects the mistake.
 
 use crate::channel::Channel;
 use crate::raw::{self, ControlKind, Kind, RawControl, RawHeader, RawMessage};
@@ -8,9 +8,10 @@ use nix::sys::socket::{MsgFlags, send};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// A body that fits no message.
+/// The size of a body that is too large for a message.
 const LARGE: u64 = 5000;
-/// A body over the limit for bodies, which the test sets to 1 MiB, and not over its region.
+/// The size of a body over the limit for bodies, which the test sets to 1 MiB. The worker's region
+/// is larger.
 const OVER_THE_LIMIT: u64 = (1 << 20) + 1;
 
 fn complete(call: u64) -> RawHeader {
@@ -21,12 +22,13 @@ fn in_region(call: u64, region: u32, block: u32) -> RawHeader {
     RawHeader { body_len: LARGE, region, block, ..complete(call) }
 }
 
-/// Internal calls for each request, and requests for which they are made.
+/// The number of internal calls for each request, and the number of requests for which they are
+/// made.
 const CALLS: u64 = 1024;
 const REQUESTS: u64 = 60;
 
-/// Makes more internal calls than a worker may, for many requests, and then cancels others that it
-/// never made. Those beyond the first ones must be refused at once.
+/// Makes more internal calls than a worker may, for many requests, and then cancels calls that it
+/// never made. The engine must refuse all calls over the limit at once.
 fn call_without_end(channel: &mut Channel, first: u64) -> crate::Result<()> {
     let mut requests = VecDeque::from([first]);
     for number in 0..REQUESTS {
@@ -53,7 +55,7 @@ fn call_without_end(channel: &mut Channel, first: u64) -> crate::Result<()> {
     }
 }
 
-/// Has one region after the other made, and gives each back.
+/// Requests regions without end, and drops each one at once.
 fn change_regions_without_end(control: &OwnedFd) -> crate::Result<()> {
     for number in 0_u64.. {
         if number == 300 {
@@ -69,7 +71,7 @@ fn change_regions_without_end(control: &OwnedFd) -> crate::Result<()> {
     Ok(())
 }
 
-/// Does what the function's name says.
+/// Makes the mistake that the function's name selects.
 pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Result<()> {
     channel.send_header(RawHeader::new(Kind::Ready, 0));
     let call = channel.next_call()?;
@@ -120,7 +122,7 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
             }
         }
         "TalksForEver" => loop {
-            // The message means nothing, and the engine allows it.
+            // The message has no effect, and the engine allows it.
             channel.send(RawMessage::new(RawHeader::new(Kind::Cancel, 1), b"", &[]).as_bytes());
         },
         "GarblesItsSocket" => drop(send(control.as_raw_fd(), &[0xa5; 200], MsgFlags::MSG_NOSIGNAL)),
@@ -139,7 +141,7 @@ pub fn run(function: &str, control: &OwnedFd, mut channel: Channel) -> crate::Re
         "CallsWithoutEnd" => call_without_end(&mut channel, call)?,
         "ChangesRegionsWithoutEnd" => change_regions_without_end(control)?,
         "LeavesItsSocketToAChild" => {
-            // SAFETY: the child, a copy of this single thread, only waits.
+            // SAFETY: the child, a copy of this only thread, only waits.
             if unsafe { libc::fork() } != 0 {
                 die();
             }

@@ -1,9 +1,9 @@
-//! A process that speaks the protocol by itself, and wrongly. Its argument says how. A number is
-//! the version in which it greets; it prints what the engine says, and ends as a refused worker
-//! does. With "garbage" it greets well, and answers its first call with bytes that are no message.
-//! With "ring" the name of its function says what it does wrong with its ring. With "lies" the name
-//! says what it does wrong with either channel or beside it; "lies-of-loops" does so as an event
-//! loop.
+//! A process that speaks the protocol without the worker runtime, and breaks its rules. Its
+//! argument selects how. With a number it sends a greeting of this version, prints the engine's
+//! answer, and exits as a refused worker does. With "garbage" it sends a valid greeting, and
+//! answers its first call with bytes that are not a message. With "ring" the name of its function
+//! selects a mistake with its ring. With "lies" the name selects a mistake on a channel of either
+//! kind or on the control socket; "lies-of-loops" makes the same mistakes as an event loop.
 
 mod channel;
 mod lies;
@@ -25,12 +25,12 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Connects and greets; the connection and what the engine answers.
+/// Connects and sends a greeting. Returns the connection and the engine's answer.
 fn greet(version: u16) -> Result<(OwnedFd, RawReceived)> {
     greet_as(0, version)
 }
 
-/// The same as worker threads, mode 0, or as an event loop, mode 1.
+/// Does the same in the mode of worker threads, 0, or of an event loop, 1.
 fn greet_as(mode: u16, version: u16) -> Result<(OwnedFd, RawReceived)> {
     let hex = std::env::var(TOKEN_VARIABLE)?;
     let mut token = [0; 16];
@@ -63,12 +63,12 @@ fn answer_with_garbage() -> Result<()> {
     let mut call = [0; 1024];
     let _ = reader.read(&mut call)?;
     writer.write_all(&[0xa5; 200])?;
-    // It does not end by itself: the engine is to see to that.
+    // The process does not end by itself, because the engine must end it.
     std::thread::sleep(Duration::from_secs(3600));
     Ok(())
 }
 
-/// At the end of the engine, and for nothing else: whatever it does wrong, the engine is to end it.
+/// Exits only when the engine shuts down. If the process breaks a rule, the engine must end it.
 fn end_when_told(connection: &OwnedFd) {
     loop {
         match raw::receive(connection.as_fd()) {

@@ -1,5 +1,5 @@
-//! A worker's end of a ring channel, made from the layout and not from the runtime: it can do all
-//! that a process can do that has the file.
+//! A worker's end of a ring channel. It is written from the layout and does not use the runtime, so
+//! it can do anything that a process with the file can do.
 
 use crate::raw::{self, Kind, RawHeader, RawMessage};
 use nightcore_runtime::ipc::channel::set_blocking;
@@ -10,19 +10,19 @@ use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// Bytes of a line.
+/// The number of bytes in a line.
 pub const LINE: usize = 64;
-/// Lines of a ring.
+/// The number of lines in a ring.
 pub const LINES: u32 = 128;
 const WORDS_BYTES: usize = 4096;
 const RING_BYTES: usize = LINES as usize * LINE;
 
-/// The words, by their offset in the file. To the worker:
+/// The offsets of the words in the file. These are the words of the ring to the worker.
 const TO_WRITTEN: usize = 0;
 const TO_READ: usize = 64;
 const TO_READER_WAITS: usize = 128;
 const TO_WRITER_WAITS: usize = 192;
-/// From the worker:
+/// These are the words of the ring from the worker.
 const FROM_WRITTEN: usize = 256;
 const FROM_READ: usize = 320;
 const FROM_READER_WAITS: usize = 384;
@@ -32,7 +32,7 @@ const FROM_WRITER_WAITS: usize = 448;
 #[derive(Clone, Copy)]
 pub struct Map(NonNull<u8>);
 
-// SAFETY: the shared memory is never unmapped. It is accessed by atomics and by copies of bytes;
+// SAFETY: the shared memory is never unmapped. It is accessed only by atomics and by copying bytes;
 // the tests are about the races there.
 unsafe impl Send for Map {}
 // SAFETY: as above.
@@ -40,37 +40,38 @@ unsafe impl Sync for Map {}
 
 impl Map {
     fn word(&self, offset: usize) -> &AtomicU32 {
-        // SAFETY: the constants above are inside the map and aligned, and the map is never undone.
+        // SAFETY: the constants above are aligned offsets inside the map, and the map is never
+        // unmapped.
         unsafe { self.0.add(offset).cast().as_ref() }
     }
 
-    /// Lines that the engine is told are written.
+    /// The number of lines that the worker says it has written.
     pub fn announced(&self) -> &AtomicU32 {
         self.word(FROM_WRITTEN)
     }
 
-    /// Lines that the engine says it has read.
+    /// The number of lines that the engine says it has read.
     pub fn taken(&self) -> &AtomicU32 {
         self.word(FROM_READ)
     }
 
-    /// Lines that the engine is told are read.
+    /// The number of lines that the worker says it has read.
     pub fn given_back(&self) -> &AtomicU32 {
         self.word(TO_READ)
     }
 
-    /// Whether the engine sleeps, and is to be rung for.
+    /// The flag that says whether the engine sleeps and needs the bell.
     pub fn engine_sleeps(&self) -> &AtomicU32 {
         self.word(FROM_READER_WAITS)
     }
 
-    /// Every flag: who waits for a message or for room, on both sides.
+    /// All flags that say that a side waits for a message or for room.
     pub fn flags(&self) -> [&AtomicU32; 4] {
         [TO_READER_WAITS, TO_WRITER_WAITS, FROM_READER_WAITS, FROM_WRITER_WAITS]
             .map(|offset| self.word(offset))
     }
 
-    /// Part of a line of the ring from the worker.
+    /// Returns a part of a line of the ring from the worker.
     pub fn part(&self, position: u32, part: u32) -> &AtomicU32 {
         self.word(
             WORDS_BYTES
@@ -80,43 +81,44 @@ impl Map {
         )
     }
 
-    /// A line of a ring.
+    /// Returns a line of a ring.
     fn line(&self, of: usize, position: u32) -> *mut u8 {
-        // SAFETY: the line is one of a ring, and so inside the map.
+        // SAFETY: the line belongs to a ring, so it is inside the map.
         unsafe {
             self.0.add(WORDS_BYTES + of * RING_BYTES + (position % LINES) as usize * LINE).as_ptr()
         }
     }
 }
 
-/// A channel with its rings.
+/// A channel with its two rings.
 pub struct Ring {
     pub map: Map,
     hears: OwnedFd,
-    /// The engine's bell; `None` when it has been closed.
+    /// The engine's bell; `None` after it was closed.
     pub bell: Option<OwnedFd>,
     pub written: u32,
     pub read: u32,
 }
 
 impl Ring {
-    /// From what came with CREATE_WORKER.
+    /// Creates the channel from the descriptors of CREATE_WORKER.
     pub fn new(descriptors: Vec<OwnedFd>) -> crate::Result<Ring> {
         let [hears, bell, file] =
             <[OwnedFd; 3]>::try_from(descriptors).map_err(|_| "no ring came")?;
         set_blocking(&hears)?;
         let length = NonZeroUsize::new(WORDS_BYTES + 2 * RING_BYTES).ok_or("no length")?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: this is a new mapping of a file that cannot shrink; no other value is at these
+        // SAFETY: this is a new mapping of a file that cannot shrink, and no other value is at its
+        // addresses.
         // addresses.
         let map = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0)? };
         Ok(Ring { map: Map(map.cast()), hears, bell: Some(bell), written: 0, read: 0 })
     }
 
-    /// Writes lines, the last one filled up, without announcing them.
+    /// Writes whole lines, the last one padded, without announcing them.
     pub fn put(&mut self, bytes: &[u8]) {
         for line in bytes.chunks(LINE) {
-            // SAFETY: at most a line's bytes.
+            // SAFETY: at most one line is copied, and the line is inside the map.
             unsafe {
                 std::ptr::copy_nonoverlapping(
                     line.as_ptr(),
@@ -128,7 +130,7 @@ impl Ring {
         }
     }
 
-    /// Announces what was written; true if the engine is to be rung for.
+    /// Announces the written lines. Returns whether the engine needs the bell.
     pub fn announce(&self) -> bool {
         self.map.announced().store(self.written, Ordering::Release);
         fence(Ordering::SeqCst);
@@ -142,7 +144,7 @@ impl Ring {
         }
     }
 
-    /// Sends a message as it should be, once there is room for it.
+    /// Sends a message by the rules. Waits until there is room for it.
     pub fn send(&mut self, message: &[u8]) {
         let lines = message.len().div_ceil(LINE) as u32;
         let room = |ring: &Ring| {
@@ -161,7 +163,7 @@ impl Ring {
         self.send(RawMessage::new(header, b"", &[]).as_bytes());
     }
 
-    /// Whether there is a message.
+    /// Returns whether a message has arrived.
     fn has_message(&self) -> bool {
         self.map.word(TO_WRITTEN).load(Ordering::Acquire) != self.read
     }
@@ -180,7 +182,7 @@ impl Ring {
         self.take()
     }
 
-    /// As [`Ring::receive`], without a bell.
+    /// Does the same as [`Ring::receive`], but polls instead of waiting for the bell.
     pub fn look(&mut self) -> crate::Result<(Kind, RawHeader, Vec<u8>)> {
         while !self.has_message() {
             std::thread::yield_now();
@@ -188,14 +190,14 @@ impl Ring {
         self.take()
     }
 
-    /// The next message, which is there.
+    /// Takes the next message, which must have arrived.
     fn take(&mut self) -> crate::Result<(Kind, RawHeader, Vec<u8>)> {
         let there = self.map.word(TO_WRITTEN).load(Ordering::Acquire).wrapping_sub(self.read);
         let mut bytes = Vec::new();
         for position in 0..there.min(LINES) {
             let line = self.map.line(0, self.read.wrapping_add(position));
             // SAFETY: this is a line of the first ring, which the engine does not write to before
-            // it is given back.
+            // the worker gives it back.
             bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(line, LINE) });
         }
         let (message, len) = Message::parse(&bytes)?.ok_or("a part of a message")?;
@@ -209,7 +211,7 @@ impl Ring {
         Ok(received)
     }
 
-    /// Tells the engine that what was taken has been read.
+    /// Tells the engine that the taken lines have been read.
     pub fn give_back(&self) {
         self.map.given_back().store(self.read, Ordering::Release);
         fence(Ordering::SeqCst);

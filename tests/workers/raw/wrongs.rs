@@ -1,12 +1,12 @@
-//! Mistakes that a worker can make with its ring. The name of its function selects the one that it
-//! makes at its first call.
+//! Mistakes that a worker can make with its ring. The name of its function selects the mistake that
+//! it makes at its first call.
 
 use crate::raw::{Kind, RawHeader, RawMessage};
 use crate::ring::{LINE, LINES, Ring};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// It does not end by itself: the engine is to see to that.
+/// Sleeps forever. The process does not end by itself, because the engine must end it.
 pub fn stay() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(3600));
@@ -19,7 +19,7 @@ pub fn die() -> ! {
     stay()
 }
 
-/// Numbers without an end, in no order.
+/// Returns a generator of pseudorandom numbers.
 fn numbers() -> impl FnMut() -> u32 {
     let mut state = u64::from(std::process::id()) | 1 << 32;
     move || {
@@ -35,14 +35,14 @@ pub fn answer(call: u64, body: &[u8]) -> RawMessage {
     RawMessage::new(header, b"", &[body])
 }
 
-/// A call of a function that may not be there.
+/// Returns a call of a function, which need not exist.
 pub fn invoke(call: u64, parent: u64, name: &[u8], body: &[u8]) -> RawMessage {
     let header =
         RawHeader { parent, body_len: body.len() as u64, ..RawHeader::new(Kind::Invoke, call) };
     RawMessage::new(header, name, &[body])
 }
 
-/// Does what the function's name says.
+/// Makes the mistake that the function's name selects.
 pub fn run(function: &str, mut ring: Ring) -> crate::Result<()> {
     ring.send_header(RawHeader::new(Kind::Ready, 0));
     let (kind, header, body) = ring.receive()?;
@@ -121,7 +121,7 @@ pub fn run(function: &str, mut ring: Ring) -> crate::Result<()> {
             die();
         }
         "TalksWithoutEnd" | "ClosesAndTalksOn" => {
-            // Every line a message that means nothing, and of them always as many as there can be.
+            // Every line is a message without meaning, and the ring always holds as many as it can.
             ring.written = ring.map.taken().load(Ordering::Acquire);
             for number in 1..=LINES {
                 let cancel = RawHeader::new(Kind::Cancel, number.into());
@@ -146,7 +146,8 @@ pub fn run(function: &str, mut ring: Ring) -> crate::Result<()> {
             });
             ring.send(answer(call, &body).as_bytes());
             loop {
-                // Its own flag is lost as well as the engine's: it looks, and rings in any case.
+                // The worker's own flag is lost as well as the engine's, so it polls, and rings the
+                // bell in any case.
                 ring.ring();
                 let (_, header, body) = ring.look()?;
                 ring.give_back();

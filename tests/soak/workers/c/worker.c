@@ -17,7 +17,8 @@ enum { BASE = 10, NS_PER_MS = 1000000, MS_PER_S = 1000, EXIT_CODE = 3, MAX_FAN =
 static int ran;
 static const char *own_name;
 
-// Returns the first value of that name as text, which the caller frees; empty if there is none.
+// Returns the first value of that name as text, or an empty text if there is none. The caller frees
+// the text.
 static char *metadata_text(const nc_request *req, const char *name) {
     nc_bytes value = {NULL, 0};
     if (nc_request_metadata(req, name, &value) != NC_OK) value = (nc_bytes){NULL, 0};
@@ -36,14 +37,14 @@ static void wait_ms(long ms) {
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }
 
-// Takes memory until there is none left, as a handler with a leak does.
+// Allocates memory until there is none left, like a handler with a leak.
 static _Noreturn void eat(void) {
     enum { BITE = 1 << 20 };
     for (;;) {
         char *bite = malloc(BITE);
         if (bite == NULL) abort();
         memset(bite, 1, BITE);
-        // Otherwise the compiler may drop memory that is never read.
+        // Without this, the compiler could drop memory that is never read.
         __asm__ volatile("" : : "r"(bite) : "memory");
     }
 }

@@ -25,7 +25,7 @@ fn origin(req: &Request) -> String {
     req.caller().map_or("external".into(), |caller| format!("internal {caller}"))
 }
 
-/// Calls a function: the request's body is "NAME\nBODY".
+/// Calls a function. The request's body is "NAME\nBODY".
 fn call(req: &Request) -> Result<Answer> {
     let at = req.body().iter().position(|byte| *byte == b'\n').ok_or("no name")?;
     let (name, rest) = req.body().split_at(at);
