@@ -1,5 +1,5 @@
-//! Tests that `nightcore check` finds in advance the errors of a start, and says how to correct
-//! them.
+//! Tests that `nightcore check` finds in advance the errors that would prevent a start, and says
+//! how to correct them.
 
 use harness::{Finished, Home, Setup, run};
 use std::fs;

@@ -146,7 +146,7 @@ fn lines_are_shown_by_the_call_that_the_runtime_says_they_are_about() {
         text(&["Print", "--call", one]).lines().collect::<Vec<_>>(),
         [all.lines().next().unwrap()]
     );
-    // The lines of all functions are shown, each after its function's name.
+    // The log of all functions shows each line after its function's name.
     let of_call = format!("Print | {}\n", all.lines().nth(2).unwrap());
     assert_eq!(text(&["--call", two]), of_call);
     engine.answer("PrintLong", "3");

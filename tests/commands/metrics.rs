@@ -1,4 +1,5 @@
-//! Tests of `/metrics`: every call is counted once, by how it ended; and tests of further metrics.
+//! Tests of `/metrics`: every call is counted once, by its outcome. Further tests check other
+//! metrics.
 
 use harness::metrics::{Metrics, check_with_promtool};
 use harness::process;

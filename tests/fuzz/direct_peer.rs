@@ -51,10 +51,10 @@ pub(crate) struct Peer {
     /// The bell of the honest side, and the peer's own.
     rings: Option<OwnedFd>,
     bell: Option<OwnedFd>,
-    /// As the caller: the calls sent, by number.
+    /// The calls that it has sent as the caller, by number.
     sent: HashMap<u64, SentCalls>,
     last_sent: u64,
-    /// As the callee: the calls that have arrived.
+    /// The calls that it has received as the callee.
     come: Vec<u64>,
     next_block: u32,
 }
@@ -244,7 +244,7 @@ impl Peer {
                 _ => header.block = value as u32,
             }
         }
-        // It is then unknown which bytes are read.
+        // After this it is unknown which bytes are read.
         self.scribbled |= header.region != 0 || header.metadata_len != 0;
         let message =
             RawMessage::new(header, &body[..usize::from(header.flags >> 8).min(8)], &[body]);

@@ -27,7 +27,7 @@ pub(crate) fn take<T>(held: &mut Vec<*mut T>, which: u8) -> *mut T {
     }
 }
 
-/// Holds one more object, or frees it if there are enough.
+/// Holds one more object, or frees it if enough are held.
 pub(crate) fn keep<T>(held: &mut Vec<*mut T>, one: *mut T, free: impl FnOnce(*mut T)) {
     if !one.is_null() && held.len() < MAX_HELD { held.push(one) } else { free(one) }
 }
@@ -50,7 +50,7 @@ pub(crate) unsafe fn borrow<'a>(bytes: nc_bytes) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(bytes.data, bytes.len) }
 }
 
-/// Returns a body of an answer, of any size. Seldom it cannot be read.
+/// Returns a body of an answer, of any size. In rare cases it cannot be read.
 pub(crate) fn answer_body(steps: &mut Steps<'_>) -> nc_bytes {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| vec![ANSWER; OVER_THE_LIMIT]);
     body(steps, &BYTES)
@@ -109,7 +109,7 @@ impl Parts {
                 let count = parts.len();
                 Parts(parts, count)
             }
-            // An array that does not exist.
+            // The array of these parts does not exist.
             count => Parts(Vec::new(), usize::from(count)),
         }
     }

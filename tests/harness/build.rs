@@ -11,7 +11,7 @@ const PACKAGES: [&str; 4] =
 /// The programs of these packages.
 const PROGRAMS: [&str; 3] = ["nightcore", "hello-rust", "nightcore-test-worker"];
 
-/// Returns the folder of this profile, in which cargo puts its build output.
+/// Returns the folder of this profile, which contains cargo's build output.
 pub(crate) fn profile_dir() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -29,9 +29,10 @@ pub(crate) fn profile_dir() -> &'static Path {
 
 /// Returns the command that builds what tests use, for the profile with this folder.
 ///
-/// The features of a dependency follow from the packages that are selected. In the profile of tests
-/// all packages are, as tests/run.sh does, since another selection would build the engine and its
-/// dependencies again. A release build is measured, so it has only the features that users get.
+/// The features of a dependency follow from the selected packages. In the test profile all packages
+/// are selected, as in tests/run.sh, because another selection would build the engine and its
+/// dependencies again. A release build is for measurements, so it has only the features that users
+/// get.
 fn cargo_build(profile: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--target-dir"]);
@@ -47,7 +48,7 @@ fn cargo_build(profile: &Path) -> Command {
     cargo
 }
 
-/// Builds the shared library of the later libnightcore and returns its sources: see
+/// Builds the shared library of the later libnightcore, and returns its sources; see
 /// `tests/c/later`.
 pub(crate) fn later_sources() -> PathBuf {
     let mut cargo = cargo_build(profile_dir());

@@ -21,7 +21,7 @@ pub(crate) fn program(name: &str, sources: &[PathBuf], headers: &[PathBuf]) -> P
     program_in(if sources.iter().any(is_cpp) { "c++17" } else { "c11" }, name, sources, headers)
 }
 
-/// Does the same in a given edition of the language.
+/// Does the same for a given edition of the language.
 pub(crate) fn program_in(
     edition: &str,
     name: &str,
@@ -55,7 +55,8 @@ pub(crate) fn program_against(
     })
 }
 
-/// Builds a program, unless this process has built one of this name; one test at a time.
+/// Builds a program, unless this process has built one of this name. Only one test builds at a
+/// time.
 fn made_once(name: &str, make: impl FnOnce() -> PathBuf) -> PathBuf {
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -86,8 +87,8 @@ fn make(name: &str, mut command: Command, read: &[&PathBuf], library: &str) -> P
     }
     let program = folder.join(format!("{name}-{:016x}", hasher.finish()));
     if !program.exists() {
-        // Another test process may be building the same program: it is renamed only when it is
-        // complete.
+        // Another test process may be building the same program, so the program gets its name only
+        // when it is complete.
         let part = folder.join(format!("{name}-{}.part", std::process::id()));
         let output = command.arg("-o").arg(&part).output().expect("the compiler runs");
         let messages = String::from_utf8_lossy(&output.stderr);

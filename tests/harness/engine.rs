@@ -17,8 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The time after an engine's end within which the processes and files that it left behind must be
-/// gone: the rest of a group that was killed.
+/// The time after an engine's end within which all processes and files that it left behind must be
+/// gone. Such processes are the rest of a process group that was killed.
 const LEFT_WITHIN: Duration = Duration::from_secs(2);
 /// The time limit for the last status. An engine that does not answer by then cannot help to
 /// explain why a test failed.
@@ -331,7 +331,7 @@ impl Drop for Engine {
                 self.last_look()
             );
         }
-        // Done twice, to catch processes that were being started during the first pass.
+        // This is done twice, to catch processes that were being started during the first pass.
         for _ in 0..2 {
             for process in self.processes() {
                 process::signal(process.pid, Signal::SIGKILL);

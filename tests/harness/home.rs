@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
-/// A variable that is set for every process of an engine, to its home and its number there. It
-/// finds the processes whatever their parents are.
+/// A variable that is set for every process of an engine. Its value is the home and the engine's
+/// number there. It identifies the processes, whatever their parents are.
 pub(crate) const MARK: &str = "NIGHTCORE_TEST_HOME";
 /// The maximum length of the base folder: an engine's directory of more than 90 bytes is refused.
 const MAX_BASE_BYTES: usize = 60;

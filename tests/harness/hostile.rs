@@ -37,17 +37,17 @@ pub fn call_among_others(engine: &Engine, function: &str) -> Response {
     response
 }
 
-/// The latency of a call of Echo: the median of many, one after another.
+/// The latency of a call of Echo: the median of many calls, one after another.
 #[derive(Clone, Copy, Debug)]
 pub struct EchoTime(Duration);
 
 impl EchoTime {
-    /// The number of first calls, which take longer and do not count.
+    /// The number of warm-up calls, which take longer and do not count.
     const WARM_UP: usize = 500;
     const CALLS: usize = 2000;
     /// The factor by which a call may be slower beside a peer that does one thing as often as it
-    /// can. Such a peer uses up one core, and a small machine has few, and its share of the
-    /// engine's core.
+    /// can. Such a peer uses up one of the machine's few cores, and takes its share of the engine's
+    /// core.
     const SLOWER: u32 = 8;
     const TRIES: usize = 5;
 
@@ -64,9 +64,9 @@ impl EchoTime {
         EchoTime(times[times.len() / 2])
     }
 
-    /// Asserts that a call beside a hostile peer, which acts without end, does not take much longer
-    /// than this. If it does, it is measured again, because other load on the machine comes and
-    /// goes.
+    /// Asserts that a call beside a hostile peer, which never pauses, does not take much longer
+    /// than this latency. A slow result is measured again, because other load on the machine comes
+    /// and goes.
     #[track_caller]
     pub fn assert_alike_now(self, engine: &Engine) {
         let bound = EchoTime::SLOWER * self.0;

@@ -122,7 +122,8 @@ fn status(block: &[u8]) -> Option<u16> {
     }
 }
 
-/// Decodes three digits in HPACK's Huffman code: 0 to 2 have five bits, the others six.
+/// Decodes three digits in HPACK's Huffman code. The digits 0 to 2 have five bits, and the others
+/// have six.
 fn digits(coded: &[u8]) -> Option<u16> {
     let all = coded.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
     let mut left = 8 * coded.len() as u32;
@@ -277,9 +278,9 @@ impl Http2 {
         }
     }
 
-    /// Sends `streams` requests at once, of whose bodies only `part` bytes arrive and the rest
-    /// never does. Returns the statuses of the answers; there is none for a request without an
-    /// answer, or after the end of the connection.
+    /// Sends `streams` requests at once. Only `part` bytes of each body are sent, and the rest
+    /// never is. Returns the statuses of the answers. A request without an answer has no status,
+    /// and neither has one that is open when the connection ends.
     pub fn send_parts(&mut self, path: &str, streams: usize, part: usize) -> Vec<u16> {
         self.stream.set_read_timeout(Some(QUIET)).expect("a timeout can be set");
         let streams: Vec<u32> = (0..streams)
@@ -294,7 +295,7 @@ impl Http2 {
             })
             .collect();
         let mut left: BTreeMap<u32, usize> = streams.iter().map(|stream| (*stream, part)).collect();
-        // The windows: of the connection, and of each stream.
+        // These are the windows of the connection and of each stream.
         let mut room = FIRST_WINDOW;
         let mut rooms: BTreeMap<u32, usize> =
             streams.iter().map(|stream| (*stream, FIRST_WINDOW)).collect();

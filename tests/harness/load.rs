@@ -60,7 +60,7 @@ impl Drop for Load {
     }
 }
 
-/// Calls until it is stopped or its connection ends. After that, a new engine is needed.
+/// Makes calls until the load is stopped or the connection ends. The client does not reconnect.
 fn client(
     address: SocketAddr,
     stop: &AtomicBool,

@@ -32,8 +32,8 @@ pub fn signal(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
 }
 
-/// Stops a process, and waits until each of its threads has stopped: after the signal, this takes a
-/// while.
+/// Stops a process, and waits until each of its threads has stopped, which happens some time after
+/// the signal.
 #[track_caller]
 pub fn freeze(pid: i32) {
     signal(pid, Signal::SIGSTOP);
@@ -109,7 +109,7 @@ const EPOLL_WAITS: &[libc::c_long] = &[
     libc::SYS_epoll_wait,
 ];
 
-/// Returns whether its main thread waits for events, without a limit of time.
+/// Returns whether its main thread waits for events without a timeout.
 pub fn waits_without_timeout(pid: i32) -> bool {
     let path = format!("/proc/{pid}/syscall");
     let call = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
@@ -126,7 +126,8 @@ pub fn cpu_time(pid: i32) -> Duration {
     clock.and_then(ClockId::now).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Returns how often the threads of a process have slept: parked, or waited for anything else.
+/// Returns how often the threads of a process have gone to sleep, to park or to wait for something
+/// else.
 pub fn parks(pid: i32) -> usize {
     let of = |thread: i32| {
         let path = format!("/proc/{pid}/task/{thread}/status");
@@ -144,7 +145,7 @@ pub fn descriptors(pid: i32) -> Vec<String> {
     entries.flatten().filter_map(|entry| target(entry.path())).collect()
 }
 
-/// Returns the number of a process's descriptors. It is quick even if there are very many.
+/// Returns the number of a process's descriptors. This is fast even if there are very many.
 pub fn descriptor_count(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }

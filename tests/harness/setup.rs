@@ -1,4 +1,4 @@
-//! Describes an engine for a test: the text of its nightcore.toml, and how it is started.
+//! Describes an engine for a test: the text of its nightcore.toml, and the way it is started.
 
 use crate::engine::Engine;
 use crate::home::Home;
@@ -6,10 +6,10 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The variable that names the channel of functions that do not set one, so that whole suites run
-/// over each: `ring`, `fifo` or [`RINGS_ONLY`].
+/// The variable that names the channel of functions that do not set one: `ring`, `fifo` or
+/// [`RINGS_ONLY`]. It lets whole suites run over each channel.
 const CHANNEL: &str = "NIGHTCORE_TEST_CHANNEL";
-/// Rings to the engine, without direct channels.
+/// Rings between the engine and its workers, without direct channels.
 pub const RINGS_ONLY: &str = "rings-only";
 
 /// Returns the channel that the suite runs over, if the environment names one.

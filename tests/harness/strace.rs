@@ -30,7 +30,7 @@ impl Call {
     }
 }
 
-/// A trace that is being written.
+/// A trace that strace is writing.
 pub struct Trace(PathBuf);
 
 /// Returns whether strace is installed. If not, prints that the test is skipped.

@@ -21,7 +21,7 @@ pub enum Language {
 pub const LANGUAGES: [Language; 3] = [Language::C, Language::Cpp, Language::Rust];
 
 impl Language {
-    /// Returns the example program with Foo and Bar.
+    /// Returns the example program with the functions Foo and Bar.
     pub fn hello(self) -> PathBuf {
         let hello = repository().join("examples/hello");
         match self {

@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::path::PathBuf;
 
-/// Returns the control groups that an engine's launcher has made. There are none where it may make
-/// none.
+/// Returns the control groups that an engine's launcher has made. There are none if the launcher
+/// may not make any.
 fn groups(engine: &Engine) -> Vec<PathBuf> {
     groups_of(engine.launcher())
 }
@@ -29,7 +29,7 @@ fn groups_of(launcher: i32) -> Vec<PathBuf> {
     found
 }
 
-/// Whether there are groups with one of these files.
+/// Returns whether there are control groups with one of these files.
 fn can_limit(engine: &Engine, files: [&str; 2]) -> bool {
     let groups = groups(engine);
     let containers =

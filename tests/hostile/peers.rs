@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 const RAW: &str = env!("CARGO_BIN_EXE_nightcore-test-raw-worker");
-/// The most bytes of output by a function's worker and of the engine's messages about it.
+/// The maximum size of the output of a function's worker, including the engine's messages about it.
 const LOG_BYTES: usize = 1 << 20;
 
 /// Starts an engine with this function of the raw worker, and Echo.
@@ -95,7 +95,7 @@ fn a_worker_that_lies_about_lengths_is_ended_or_late() {
 
 #[test]
 fn a_worker_whose_bodies_are_over_the_limit_is_ended() {
-    // None of Nightcore's runtimes sends such a body. There the answer fails in the handler.
+    // None of Nightcore's runtimes sends such a body. With them the answer fails in the handler.
     for function in ["AnswersOverTheLimit", "CallsOverTheLimit"] {
         assert_harms_itself_only(function, &[DIED]);
     }
@@ -211,7 +211,7 @@ fn a_container_that_has_regions_made_without_end_slows_nobody() {
     let began = Instant::now();
     client.send("POST", &format!("/function/{HOSTILE}"), &[], b"").unwrap();
     engine.wait_for_log(HOSTILE, "three hundred regions were made");
-    // Each takes two messages. 256 messages may come at once, and then one every 4 ms.
+    // Each region takes two messages. 256 messages may arrive at once, and then one every 4 ms.
     let took = began.elapsed();
     assert!(took > Duration::from_secs(1), "it was not held to its pace: {took:?}");
     quiet.assert_alike_now(&engine);

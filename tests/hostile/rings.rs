@@ -1,5 +1,5 @@
-//! Tests of workers that misuse their rings (see tests/workers/raw/wrongs.rs): whatever they write
-//! there, the engine and the other functions go on, and nothing is left behind.
+//! Tests of workers that misuse their rings (see tests/workers/raw/wrongs.rs). Whatever they write,
+//! the engine and the other functions go on, and nothing is left behind.
 
 use harness::hostile::{LIMITS, MEMORY, call_among_others};
 use harness::process::is_alive;
@@ -111,8 +111,8 @@ fn a_worker_that_rings_or_talks_without_end_delays_nobody() {
     }
 }
 
-/// Makes calls until the engine has parked before the answer came. The engine may first have polled
-/// once more.
+/// Makes calls until the engine has parked before the answer of a call came. Before it parks, it
+/// may have polled once more.
 #[track_caller]
 fn call_unheard(engine: &Engine) -> Response {
     wait_for("an answer to be unheard", || {

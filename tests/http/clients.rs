@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// for a second request.
 const SECOND: &str =
     "POST /function/Upper HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\nsecond";
-/// The gateway's time limit for the head of a request and for a part of a body, and the longest
+/// The gateway's time limit for the head of a request and for each part of a body, and the longest
 /// delay.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(5);
@@ -246,7 +246,7 @@ fn ten_thousand_idle_connections_cost_little_and_others_are_served() {
     engine.stop();
 }
 
-/// A client whose connection the system does not accept at once tries again after a second.
+/// A client whose connection the system does not accept at once tries again after 1 s.
 #[test]
 fn a_thousand_clients_may_come_at_once() {
     const CLIENTS: usize = 1000;
@@ -279,7 +279,7 @@ fn a_client_that_asks_and_takes_back_at_once_is_ended() {
     stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     stream.write_all(&frame(kind::SETTINGS, 0, 0, b"")).unwrap();
-    // These are POST, http, and the path and the authority as literals.
+    // These bytes are POST, http, and the path and the authority as literals.
     let mut block = vec![0x83, 0x86, 0x04, 15];
     block.extend(b"/function/Sleep");
     block.extend([0x01, 4]);

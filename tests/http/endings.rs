@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 /// The limit for bodies in these tests.
 const MAX_BODY: usize = 1 << 20;
-/// Far less than any time limit for clients, and more than an engine needs that does not wait.
+/// A time far shorter than any time limit for clients, and longer than an engine needs that does
+/// not wait.
 const SOON: Duration = Duration::from_secs(8);
 
 fn engine() -> Engine {
@@ -364,7 +365,7 @@ fn clients_that_take_no_admin_page_keep_nobody_out() {
 fn admin_pages_that_are_not_taken_hold_little() {
     const CLIENTS: usize = 20;
     const PAGES: usize = 200;
-    /// Far less than this many pages, each of which has some tens of KiB.
+    /// A number of bytes far below the size of all these pages. Each page has some tens of KiB.
     const MORE: u64 = 32 << 20;
     let engine = engine();
     let address = engine.admin_address();

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const MIB: u64 = 1 << 20;
 /// The limit in these tests.
 const LIMIT: u64 = 64 * MIB;
-/// The memory that the engine may need besides: HTTP, pages that are copied, pages that the
-/// allocator keeps.
+/// The memory that the engine may need in addition: for HTTP, for pages that are copied, and for
+/// pages that the allocator keeps.
 const BESIDE: u64 = 32 * MIB;
 /// The part of a body of 32 MiB that is sent. The rest never comes.
 const PART: usize = 31 << 20;

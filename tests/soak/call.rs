@@ -51,7 +51,7 @@ impl Call {
         let mut task = match random.below(24_000) {
             0..8 if !calm => Task::Exit,
             8..12 if !calm => Task::Eat,
-            // Longer than its deadline and the grace time after it.
+            // This is longer than the call's deadline and the grace time after it.
             12..14 if !calm => Task::Sleep(6000),
             14..24 if !calm => Task::Sleep(2500),
             24..1200 => Task::Sleep(random.between(1, 40)),

@@ -93,7 +93,7 @@ fn tell(told: &ClientReport) {
 }
 
 fn connection(orders: &Orders, next: &AtomicU64, stop: &AtomicBool) {
-    // With the times at which the connection was opened and its last call was sent.
+    // The times are those at which the connection was opened and its last call was sent.
     let mut connection: Option<(Connection, u64, u64)> = None;
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);

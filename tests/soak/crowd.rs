@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 /// The number of an engine's descriptors. Clients may have half of them.
 pub const DESCRIPTORS: u64 = 2048;
-/// As many connections as the engine has descriptors: an engine that reserves none for itself would
-/// have none left for a new process.
+/// The number of connections. It equals the number of the engine's descriptors, so an engine that
+/// reserved none for itself would have none left for a new process.
 const CONNECTIONS: u64 = DESCRIPTORS;
-/// The number of descriptors that clients never get. Beside those of clients an engine has at most
-/// about 500.
+/// The number of descriptors that clients never get. Besides those of clients, an engine has at
+/// most about 500.
 const KEPT: u64 = DESCRIPTORS / 8;
 /// The time within which the engine has seen all clients, whatever else happens to it.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(10);

@@ -224,7 +224,7 @@ impl Faults {
             (Kind::KillAll, ..) => pids.iter().all(|pid| kill(*pid)),
             (Kind::StopContainer, Some(pid), ..) => {
                 process::signal(pid, Signal::SIGSTOP);
-                // Sometimes longer than the deadline and the grace time, so that the container
+                // Some stops are longer than the deadline and the grace time, so that the container
                 // counts as stuck.
                 if who.is_multiple_of(4) {
                     self.lasts(3000, 6000, End::Thaw(pid));
@@ -240,7 +240,7 @@ impl Faults {
                 true
             }
             (Kind::KillClient, _, _, Some((pid, _))) => {
-                // The process that replaces the client must not be taken for a stopped one.
+                // A process that replaces the client must not be taken for the stopped one.
                 let stopped =
                     |end: &End| matches!(end, End::ThawClient(stopped, _) if *stopped == pid);
                 if let Some(at) = self.ends.iter().position(|(_, end)| stopped(end)) {
@@ -366,7 +366,7 @@ impl Faults {
 
     /// Kills the engine and starts another one in its place. Stopped processes stay stopped.
     fn replace_engine(&mut self) {
-        // An engine cannot start on a full disk; it says so.
+        // An engine cannot start on a full disk, and reports that.
         let (now, later) = std::mem::take(&mut self.ends).into_iter().partition(|(_, end)| {
             matches!(end, End::EmptyDisk | End::ThawEngine(_) | End::GiveDescriptors(..))
         });

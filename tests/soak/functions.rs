@@ -97,8 +97,8 @@ pub fn add(mut setup: Setup, ran: &Path) -> (Setup, Functions) {
     let (no_twin_file, spill_file) = (file("no-twin"), file("spill"));
     let ran = text(ran);
     let mut add = |name: String, words: &[&str], channel: &str, timeout_ms: u64, more: &str| {
-        // The same number of threads at the end as at the beginning, so that their resources can be
-        // compared.
+        // The number of threads is the same at the end as at the beginning, so that their resources
+        // can be compared.
         let threads = "workers = { min = 4, max = 16 }";
         let lines = format!(
             "channel = \"{channel}\"\ntimeout = \"{timeout_ms}ms\"\n\

@@ -1,6 +1,6 @@
-//! `make soak`: calls under load while faults happen at random, see README.md. Whatever is killed,
-//! stopped or full, every call ends once and in time, with its answer or with an error, and nothing
-//! is left over.
+//! `make soak`: calls under load while faults happen at random, see README.md. Whichever processes
+//! are killed or stopped and whichever disk is full, every call ends once and in time, with its
+//! answer or with an error, and nothing is left over.
 
 mod call;
 mod client;
@@ -49,8 +49,8 @@ const POLL_PAUSE: Duration = Duration::from_millis(50);
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// The time within which killed processes are gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// The time within which threads that a load left behind are retired: 3 s after the load is
-/// forgotten, which takes 10 s.
+/// The time within which threads that a load left behind are retired. They are retired 3 s after
+/// the load is forgotten, which takes 10 s.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 /// The pause between two samples of the processes' usage, and the number of samples needed to tell
 /// whether it grows.
@@ -156,8 +156,8 @@ fn run(options: Options, may_mount: bool) -> ExitCode {
     if ledger.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Makes a function print, and send a payload through the arena: the resources for that exist from
-/// then on.
+/// Makes a function print, and send a payload through the arena, so that the resources for both
+/// exist from then on.
 fn warm_up(engine: &Engine, function: &functions::Function, index: u64) {
     let call = Call::to(ledger::first_id(WARM_UP, index), &[function], Task::Say, 1, 100_000);
     let headers = call.headers();

@@ -12,15 +12,15 @@ const MAX_TEXT: usize = 800;
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// With its answer.
+    /// It ended with its answer.
     Answered,
-    /// With this error of the table of errors, and its message in parentheses.
+    /// It ended with this error of the table of errors. The message follows in parentheses.
     Error(String),
     /// Its connection was closed, or could not be opened.
     Lost(String),
     /// It did not end.
     Silent,
-    /// With something that is neither its answer nor an error with which it may end.
+    /// It ended with something that is neither its answer nor an error with which it may end.
     Wrong(String),
 }
 
@@ -168,8 +168,8 @@ fn outcome(call: &Call, response: &Response) -> Outcome {
         ));
     };
     let wrong = || Outcome::Wrong(format!("status {} with {}", response.status, response.text()));
-    // The original error. A function that does not handle the error of a function that it called
-    // fails with that error as its cause.
+    // This is the original error. A function that does not handle the error of a function that it
+    // called fails with that error as its cause.
     let last = problem.cause.last();
     let first = last.map(|cause| cause.error.as_str());
     let detail = last.map_or(&problem.detail, |cause| &cause.message);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The client number of these calls. No client process has it.
 const PROBE: usize = 1002;
-/// Less than goes through shared memory.
+/// The size of a body. It is too small to go through shared memory.
 const BODY_BYTES: u64 = 100;
 /// The pause after a call that was not answered.
 const PAUSE: Duration = Duration::from_millis(20);

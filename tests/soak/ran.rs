@@ -25,7 +25,7 @@ impl Ran {
     /// Makes the pipe and begins to read.
     pub fn start(path: &Path, ledger: Arc<Mutex<Ledger>>) -> nix::Result<Ran> {
         nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-        // Opened for writing too, so that reading never reaches an end.
+        // The pipe is also opened for writing, so that reading never reaches an end.
         let pipe = open(path, OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
         fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES))?;
         let stop = Arc::new(AtomicBool::new(false));

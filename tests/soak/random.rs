@@ -8,7 +8,7 @@ impl Random {
     /// Returns the generator for this seed. Seeds that are close to each other give unrelated
     /// numbers.
     pub fn new(seed: u64) -> Random {
-        // The last step of splitmix64.
+        // This is the last step of splitmix64.
         let mut mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -21,7 +21,7 @@ impl Window {
     }
 }
 
-/// The thing that is missing in a window.
+/// The resource that is missing in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
     /// The engine is dead, or is starting.
@@ -32,7 +32,8 @@ pub enum Without {
     Descriptors,
     /// More clients connect than the engine may have, so that new ones wait.
     Accepting,
-    /// Clients have all connections that they may have: an idle one is ended for the next.
+    /// Clients have all connections that they may have, so an idle connection is ended for the next
+    /// one.
     Room,
     /// The client with this number is stopped.
     Client(usize),
@@ -42,8 +43,8 @@ pub enum Without {
 #[derive(Debug, Default)]
 pub struct Windows(Vec<(Without, Window)>);
 
-/// The time until an engine that had no descriptors accepts connections again. It pauses, and then
-/// they come all at once.
+/// The time until an engine that had no descriptors accepts connections again. It pauses first, and
+/// then all waiting connections come at once.
 const ACCEPT_AGAIN_NS: u64 = 200_000_000;
 
 impl Windows {
@@ -60,12 +61,13 @@ impl Windows {
     }
 
     fn of(&self, without: Without) -> impl Iterator<Item = Window> {
-        // The latest first, because windows are looked up while they last, or soon after.
+        // The latest window comes first, because windows are looked up while they last, or soon
+        // after.
         self.0.iter().rev().filter(move |(kind, _)| *kind == without).map(|(_, window)| *window)
     }
 
-    /// Returns whether a connection of that age may be lost: the engine died while it was open, or
-    /// was not there.
+    /// Returns whether a connection that was open between these times may be lost. It may if the
+    /// engine died while the connection was open, or did not exist.
     pub fn may_be_lost(&self, opened: u64, ended: u64) -> bool {
         self.of(Without::Engine).any(|window| {
             (opened <= window.from && window.from <= ended) || window.shared(ended, ended + 1) > 0
@@ -87,7 +89,7 @@ impl Windows {
         let Times { opened, is_first, began, ended, .. } = times;
         let stopped = self.of(Without::EngineRunning).chain(self.of(Without::Client(client)));
         let stopped = stopped.map(|window| window.shared(began, ended)).sum::<u64>();
-        // Earlier connections may be waiting too: behind others, or for a stopped engine.
+        // Earlier connections may be waiting too, behind others or for a stopped engine.
         let not_accepted = self
             .of(Without::Descriptors)
             .chain(self.of(Without::Accepting))

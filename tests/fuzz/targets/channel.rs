@@ -48,8 +48,8 @@ pub(super) fn target(data: &[u8]) {
             container.step(engine, &mut calls, &mut steps).await;
         }
         engine.turn().await;
-        // Its workers' ends are closed first. This ends its calls at once; the end of its process
-        // is noticed only after a moment.
+        // The channel ends of its workers are closed first, which ends its calls at once. The end
+        // of its process is noticed only after a moment.
         container.channels.clear();
         engine.turn().await;
         drop(container);

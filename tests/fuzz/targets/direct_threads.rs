@@ -112,7 +112,7 @@ pub(super) fn target(data: &[u8]) {
     wait_until(&mut lender, &told, "the worker has ended", |lender| lender.worker.is_gone());
 }
 
-/// Lets the worker run, and takes what it has done.
+/// Lets the worker run, and takes its messages.
 fn turn(lender: &mut Lender<'_>, told: &Receiver<HandlerEvent>) {
     std::thread::sleep(TURN);
     lender.take();

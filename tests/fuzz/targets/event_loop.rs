@@ -1,5 +1,5 @@
-//! A C program with an event loop of its own. It asks for events, answers and calls as the bytes
-//! say: in any order, from more than one thread, after its answers, after its worker is freed.
+//! A C program with an event loop of its own. The bytes decide how it asks for events, answers and
+//! calls: in any order, from more than one thread, after its answers, or after its worker is freed.
 
 use crate::engine::{self, Call, Engine, HOSTILE};
 use crate::orders::*;
@@ -22,7 +22,8 @@ const DOES_WITHIN: Duration = Duration::from_secs(10);
 /// An order to the program.
 enum Order {
     Steps(Vec<u8>),
-    /// Given while the engine is paused: if there is an event, its descriptor is readable.
+    /// Polls the descriptor while the engine is paused. If there is an event, the descriptor must
+    /// be readable.
     PollDescriptor,
 }
 
@@ -112,7 +113,7 @@ impl Program {
         said.get().expect("the program is alive")
     }
 
-    /// Ends the program, which frees all that it holds in order.
+    /// Ends the program, which frees all its objects in order.
     async fn end(self, engine: &mut Engine) {
         let Program { orders, done, thread } = self;
         drop(orders);
@@ -280,7 +281,8 @@ impl Host {
                 8 => drop(self.next(1_000_000)),
                 9 => while self.next(0) == NC_OK {},
                 10 => {
-                    // The struct of a program that knows fewer fields, or more.
+                    // The stated size is less than that of the struct, so the library must refuse
+                    // it.
                     let mut larger = [7u64; 12];
                     larger[0] = u64::from(steps.u8()) % size_of::<nc_event>() as u64;
                     let event = larger.as_mut_ptr().cast::<nc_event>();
@@ -389,7 +391,7 @@ impl Host {
 unsafe extern "C" fn nothing(_: *mut std::ffi::c_void) {}
 
 impl Held {
-    /// Checks the result of a function that answers: it did, or it refused.
+    /// Checks that a function that answers has answered or has refused.
     fn answers(&mut self, status: i32) {
         assert_ne!(status, NC_INTERNAL);
         if self.answered {

@@ -1,9 +1,9 @@
-//! A C program whose handlers use their requests as the bytes say: answer twice, call after they
-//! have answered, from the wrong thread, with the handle of a request that has ended.
+//! A C program whose handlers use their requests as the bytes decide: they answer twice, or call
+//! after they have answered, from the wrong thread, or with the handle of a request that has ended.
 //!
 //! A process serves once, so there is one engine for all runs, and its container is this process.
-//! Only the earlier actions of the handlers may affect a run: ids that they have learnt, memory
-//! that they were granted.
+//! Only earlier actions of the handlers may affect a run, through the ids that they have learned
+//! and the memory that they were granted.
 
 use crate::engine::{Call, HOSTILE, Standing};
 use crate::orders::*;
@@ -64,7 +64,7 @@ fn serve() {
     std::thread::spawn(|| nc_serve());
 }
 
-/// A handle that other threads use, and that is used too late.
+/// A handle that other threads use, and that is also used after its request has ended.
 static EARLIER: AtomicPtr<nc_request> = AtomicPtr::new(null_mut());
 
 struct Handle(*mut nc_request);
@@ -211,7 +211,7 @@ impl Run {
                 17 => nc_watch_free(take(&mut self.watches, steps.u8())),
                 18 => self.use_from_another_thread(),
                 _ => {
-                    // Too late, or the request that runs here.
+                    // This request is one that has ended, or the one that runs here.
                     nc_request_free(req);
                     let earlier = EARLIER.load(Ordering::Relaxed);
                     let replied = nc_reply(earlier, lend(b"r"));
@@ -224,7 +224,7 @@ impl Run {
         }
     }
 
-    /// Checks the result of a function that answers: it did, or it refused.
+    /// Checks that a function that answers has answered or has refused.
     fn answers(&mut self, status: i32) {
         self.answers_but_for(status, false);
     }
@@ -239,7 +239,7 @@ impl Run {
         self.answered |= status == NC_OK;
     }
 
-    /// Checks the result of another function that refuses after an answer.
+    /// Checks that any other function refuses after an answer.
     fn refused(&self, status: i32) {
         assert!(status != NC_INTERNAL && status != NC_WRONG_THREAD, "{status}");
         assert!(!self.answered || status != NC_OK, "after the answer");
@@ -295,7 +295,7 @@ impl Run {
         }
     }
 
-    /// Checks that other threads can do what they may do, and are refused what they may not.
+    /// Checks that other threads can do what the library allows, and are refused everything else.
     fn use_from_another_thread(&self) {
         let handle = Handle(self.req);
         std::thread::scope(|scope| {

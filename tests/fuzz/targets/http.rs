@@ -64,7 +64,7 @@ impl Calls for Echo {
         assert!(hop_by_hop.iter().all(|name| pairs.get(name).is_none()));
         let outcome = match body.first() {
             Some(b'!') => Err(Failure::new(Status::FunctionFailed, String::from_utf8_lossy(&body))),
-            // Any bytes, returned as metadata.
+            // The function returns any bytes as metadata.
             Some(b'?') => Ok(Answer { metadata: body[1..].to_vec(), body: Bytes::new() }),
             _ => Ok(Answer { metadata: metadata.as_bytes().to_vec(), body }),
         };

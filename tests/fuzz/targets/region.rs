@@ -82,7 +82,7 @@ impl SharedRegion {
 /// Writes to the file of the region: to cancel words, words of blocks, or payloads.
 fn change(file: &OwnedFd, steps: &mut Steps<'_>) {
     let len = nix::sys::stat::fstat(file).expect("it is open").st_size as u64;
-    // Mostly the words of blocks, which follow 8 KiB of cancel words.
+    // Most writes go to the words of blocks, which follow 8 KiB of cancel words.
     let offset = if steps.u8() & 1 == 0 {
         8192 + u64::from(steps.u16() % 280)
     } else {

@@ -9,7 +9,7 @@ use nightcore_runtime::protocol::limits::{LINE_BYTES, MAX_MESSAGE_BYTES, RING_LI
 use nix::sys::uio::pwrite;
 use std::os::fd::OwnedFd;
 
-/// The file consists of the page of words and two rings.
+/// The size of the page of words. The file consists of this page and two rings.
 pub(crate) const WORDS_BYTES: u64 = 4096;
 pub(crate) const FILE_BYTES: u64 = WORDS_BYTES + 2 * RING_LINES as u64 * LINE_BYTES as u64;
 
