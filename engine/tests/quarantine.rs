@@ -259,8 +259,8 @@ fn innocents_that_are_always_there_are_never_refused() {
             let mut world = World::new(after, 1, mode);
             let innocents: Vec<Body> = INNOCENT.take(8).map(Body).collect();
             for round in 0..200 {
-                // Every input is called in each round and answered if possible. An input whose call
-                // died is sent again in the next round.
+                // Every innocent input is called in each round and answered, alternately with
+                // success and with failure. A call that died is made again in the next round.
                 for innocent in &innocents {
                     world.call(*innocent);
                 }

@@ -103,7 +103,7 @@ pub(crate) fn run(channel: ChannelKind, body: impl AsyncFnOnce(&mut Engine)) {
 
 /// An engine that lives as long as this process, which is the container of its hostile function.
 pub(crate) struct Standing {
-    // Not dropped, because the library ends a process whose engine is gone.
+    // The engine is not dropped, because the library ends a process whose engine is gone.
     engine: ManuallyDrop<Engine>,
     tasks: ManuallyDrop<LocalSet>,
     runtime: ManuallyDrop<Runtime>,
@@ -238,13 +238,12 @@ impl Engine {
         spawn_local(async move { calls.call(function, None, metadata, body).await.outcome })
     }
 
-    /// Waits until these calls, and all calls below them, have ended. No one serves the hostile
-    /// function any more.
+    /// Waits until these calls, and all calls below them, have ended. The hostile function must no
+    /// longer have a worker.
     pub(crate) async fn assert_ends(&mut self, calls: Vec<Call>) {
         let serving = self.core.borrow().scheduler().serving_generation(self.hostile);
         let reason = "nobody serves it any more";
-        // If the engine noticed the end of a process only after that, calls would remain in the
-        // queue.
+        // If the engine noticed the end of a process only later, calls would remain in the queue.
         self.wait_until("all calls of the hostile function have ended", |engine| {
             engine.core.borrow_mut().generation_failing(engine.hostile, serving, reason, true);
             calls.iter().all(JoinHandle::is_finished)
@@ -253,7 +252,8 @@ impl Engine {
         self.assert_all_end(calls, |_| true).await;
     }
 
-    /// Waits until these calls, and all calls below them, have ended with such answers or errors.
+    /// Waits until these calls, and all calls below them, have ended with an expected answer or
+    /// error.
     pub(crate) async fn assert_all_end(
         &mut self,
         calls: Vec<Call>,

@@ -61,7 +61,8 @@ pub fn check_with_promtool(page: &str) {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut promtool) = promtool else {
-        // Written past the test's captured output, so that it is seen.
+        // This is written directly to standard error, because a test's captured output is not
+        // shown.
         let _ = writeln!(std::io::stderr(), "\nskipped: promtool is not installed");
         return;
     };

@@ -49,7 +49,7 @@ impl World {
         self.connect(function, generation);
     }
 
-    /// Lets a container leave that was asked to.
+    /// Lets a container that was asked to leave do so.
     pub(super) fn left(&mut self, container: ContainerKey) {
         let held = self.channels.values().filter(|worker| worker.container == container);
         assert!(
@@ -59,7 +59,7 @@ impl World {
         self.kill(container);
     }
 
-    /// Makes the worker that was requested first ready, or reports that it cannot be created.
+    /// Makes the longest-requested worker ready, or reports that it cannot be created.
     pub(super) fn ready(&mut self) {
         let Some(container) = self.asked.pop_front() else { return };
         if self.failing > 0 {

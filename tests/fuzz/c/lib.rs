@@ -1,7 +1,7 @@
 //! libnightcore built as a Rust library. A fuzzer instruments only what it is compiled with, and
 //! `bindings/c` builds only libraries for C programs.
 
-// As in `bindings/c`.
+// `bindings/c` allows the same lints.
 #![allow(missing_docs, non_camel_case_types, clippy::missing_safety_doc)]
 
 #[path = "../../../bindings/c/src/answer.rs"]

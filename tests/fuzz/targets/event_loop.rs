@@ -212,7 +212,7 @@ impl Host {
     }
 
     /// # Safety
-    /// As for `steps`.
+    /// The worker is NULL or not freed, and so is every object that the program holds.
     unsafe fn next(&mut self, timeout_ns: u64) -> i32 {
         let mut event = nc_event {
             struct_size: size_of::<nc_event>(),
@@ -272,7 +272,7 @@ impl Host {
     }
 
     /// # Safety
-    /// As for `steps`.
+    /// The worker is NULL or not freed, and so is every object that the program holds.
     unsafe fn worker_step(&mut self, which: u8, steps: &mut Steps<'_>) {
         // SAFETY: the worker is valid or NULL, and the other arguments are as the header demands.
         unsafe {
@@ -312,7 +312,7 @@ impl Host {
     }
 
     /// # Safety
-    /// As for `steps`.
+    /// The worker is NULL or not freed, and so is every object that the program holds.
     unsafe fn request_step(&mut self, which: u8, steps: &mut Steps<'_>) {
         let index = usize::from(steps.u8()) % self.requests.len().max(1);
         let Some(held) = self.requests.get_mut(index) else { return };

@@ -246,7 +246,7 @@ impl Run {
     }
 
     /// # Safety
-    /// As for `step`.
+    /// The request has not ended.
     unsafe fn call(&mut self, steps: &mut Steps<'_>) {
         let (callee, parts) = (Callee::new(steps), Parts::of_call(steps));
         let (mut answer, mut error) = (null_mut(), null_mut());
@@ -274,7 +274,7 @@ impl Run {
     }
 
     /// # Safety
-    /// As for `step`.
+    /// The request has not ended.
     unsafe fn next_answer(&mut self, steps: &mut Steps<'_>) {
         let timeout = match steps.u8() % 4 {
             0 => 0,
