@@ -12,6 +12,7 @@ use crate::observe::admin::EngineInfo;
 use crate::place::{admin_socket, as_written, candidates, is_same_file, listening};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Uid, User, geteuid};
+use std::cmp::Reverse;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -180,6 +181,9 @@ pub(super) fn find(config: &Path) -> Result<Found, Exit> {
         }
     };
     if !others.of_other_files.is_empty() {
+        if let Ok(config) = as_written(config) {
+            sort_nearest_first(&mut others.of_other_files, &config);
+        }
         text.push_str("\n  engines that run, which -c names:");
         for (file, pid) in others.of_other_files.iter().take(MAX_LISTED) {
             text.push_str(&format!(" {} (pid {pid})", file.display()));
@@ -197,6 +201,16 @@ pub(super) fn running(config: &Path) -> Option<Found> {
 fn found(directory: PathBuf, stream: &UnixStream) -> Found {
     let pid = getsockopt(stream, PeerCredentials).map(|peer| peer.pid()).unwrap_or_default();
     Found { directory, pid, is_named: false }
+}
+
+/// Sorts engines by how many folders their configuration files share with this file, most first,
+/// since not all are listed.
+fn sort_nearest_first(engines: &mut [(PathBuf, i32)], file: &Path) {
+    let shared = |other: &Path| {
+        let pairs = other.components().zip(file.components());
+        pairs.take_while(|(other, own)| other == own).count()
+    };
+    engines.sort_by_cached_key(|(other, _)| Reverse(shared(other)));
 }
 
 /// Asks the engines of this machine, except those in `own`, for their configuration files.
@@ -234,4 +248,17 @@ fn info(stream: UnixStream) -> Result<Option<EngineInfo>, Exit> {
         .block_on(async { tokio::time::timeout(ASK_FOR, request(stream, get("/engine"))).await });
     let Ok(Ok(page)) = asked else { return Ok(None) };
     Ok(serde_json::from_slice(page.body()).ok().filter(|_| page.status().is_success()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_of_files_that_are_near_come_first() {
+        let mut engines = [("/a/b/x", 1), ("/z/x", 2), ("/a/c/x", 3), ("/a/b/d/x", 4)]
+            .map(|(file, pid)| (PathBuf::from(file), pid));
+        sort_nearest_first(&mut engines, Path::new("/a/c/nightcore.toml"));
+        assert_eq!(engines.map(|(_, pid)| pid), [3, 1, 4, 2]);
+    }
 }
