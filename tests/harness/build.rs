@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The packages whose programs and libraries tests use.
-const PACKAGES: [&str; 4] =
-    ["nightcore-engine", "nightcore-c", "hello-rust", "nightcore-test-worker"];
+const PACKAGES: [&str; 5] =
+    ["nightcore-engine", "nightcore-c", "nightcore-c-later", "hello-rust", "nightcore-test-worker"];
 /// The programs of these packages.
 const PROGRAMS: [&str; 3] = ["nightcore", "hello-rust", "nightcore-test-worker"];
 
