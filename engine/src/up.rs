@@ -147,6 +147,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         control_socket: control_socket.to_string_lossy().into_owned(),
         max_body_bytes,
         reloads,
+        older_children: processes.older_children(),
     });
     sockets.borrow_mut().open(control_socket, {
         let core = core.clone();

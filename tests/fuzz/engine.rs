@@ -11,6 +11,7 @@ use nightcore_engine::functions::Spec;
 use nightcore_engine::gateway::{Answer, Calls, ReadBody};
 use nightcore_engine::ids::{FunctionId, Generation};
 use nightcore_engine::memory::Memory;
+use nightcore_engine::process_tree::ProcessIdentity;
 use nightcore_engine::transport::{Alarm, Identity, LaunchIdentity, Listener};
 use nightcore_runtime::ipc::channel::{self, set_nonblocking};
 use nightcore_runtime::ipc::inbox::Inbox;
@@ -296,7 +297,8 @@ fn issue(core: &CoreHandle, function: FunctionId, name: &str) -> [u8; TOKEN_BYTE
         name: name.into(),
         program: "./program".into(),
     };
-    let hex = core.borrow_mut().tokens.issue(identity).expect("random bytes");
+    let own = ProcessIdentity::of(std::process::id() as i32).expect("this process");
+    let hex = core.borrow_mut().tokens.issue(identity, Some(own)).expect("random bytes");
     let mut token = [0; TOKEN_BYTES];
     for (at, byte) in token.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex");

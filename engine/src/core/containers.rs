@@ -30,7 +30,7 @@ impl Core {
     }
 
     fn admit(&mut self, greeting: &Greeting) -> Result<ContainerKey, HandshakeRefusal> {
-        let admitted = self.tokens.admit(&greeting.hello)?;
+        let admitted = self.tokens.admit(&greeting.hello, &greeting.peer)?;
         let Admitted { identity, mode, version } = admitted;
         let (arena, base) = self.connections.make_arena().map_err(|error| HandshakeRefusal {
             text: format!("the engine cannot make shared memory: {error}"),
@@ -45,11 +45,11 @@ impl Core {
         let board = self.board.as_ref().filter(|_| version >= DIRECT_SINCE_VERSION);
         let board = board.and_then(|(_, fd)| fd.try_clone().ok());
         // Each direct channel takes address space for two of the largest bodies.
-        let has_room = is_unlimited(greeting.pid);
+        let has_room = is_unlimited(greeting.peer.pid);
         if board.is_some() && kind == ChannelKind::Ring && launch.is_some() && has_room {
             self.scheduler.allow_direct(key);
         }
-        let (pid, control) = (greeting.pid, greeting.control.clone());
+        let (pid, control) = (greeting.peer.pid, greeting.control.clone());
         let new = NewContainer {
             key,
             identity,

@@ -8,12 +8,17 @@ use crate::transport::{
     Process, Reader, ReaderEvent, Stranger,
 };
 use nightcore_runtime::clock::now_ns;
+use nightcore_runtime::protocol::limits::TOKEN_BYTES;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::task::spawn_local;
+
+/// The longest time from the start of a process to the launcher's report of it.
+const REPORTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Admits containers until the runtime ends.
 pub async fn admit_containers(listener: Listener, core: CoreHandle) {
@@ -58,8 +63,9 @@ pub async fn poll_rings(core: CoreHandle) {
 /// Admits a connection that greets as a container, and serves it until it is no longer one.
 async fn admit(core: CoreHandle, stranger: Stranger) {
     let Some(greeting) = stranger.greeting().await else { return };
+    wait_for_start(&core, &greeting.hello.token).await;
     let Some(key) = core.borrow_mut().greeted(&greeting) else { return };
-    let (control, pidfd) = (greeting.control.clone(), greeting.pidfd);
+    let (control, pidfd) = (greeting.control.clone(), greeting.peer.pidfd);
     let loss = listen(&core, key, &control, pidfd).await;
     // Before it died, the process may have written messages that are ready in its pipes. They are
     // read first.
@@ -67,6 +73,23 @@ async fn admit(core: CoreHandle, stranger: Stranger) {
         tokio::task::yield_now().await;
     }
     core.borrow_mut().container_lost(key, &control, loss);
+}
+
+/// Waits until the launcher has reported which process it started for a token. A process that has
+/// just been started can be faster than that report.
+async fn wait_for_start(core: &CoreHandle, token: &[u8; TOKEN_BYTES]) {
+    let starts = core.borrow().tokens.starts();
+    let reported = async {
+        loop {
+            let next = starts.notified();
+            if !core.borrow().tokens.awaits_start(token) {
+                return;
+            }
+            next.await;
+        }
+    };
+    // The token is refused then.
+    let _ = tokio::time::timeout(REPORTED_WITHIN, reported).await;
 }
 
 /// Handles a container's control messages until it is no longer a container.

@@ -2,7 +2,9 @@
 
 use super::refused::Refused;
 use crate::memory::Memory;
+use crate::process_tree::ProcessIdentity;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -10,6 +12,7 @@ use std::time::Instant;
 /// A client's connection: what is under way on it, and since when it has been idle.
 #[derive(Debug)]
 pub struct Client {
+    lineage: io::Result<Vec<ProcessIdentity>>,
     pub(super) refused: Refused,
     memory: Memory,
     speaks: Cell<Option<HttpVersion>>,
@@ -35,8 +38,9 @@ pub(super) enum HttpVersion {
 }
 
 impl Client {
-    pub(super) fn new(memory: Memory) -> Client {
+    pub(super) fn new(memory: Memory, lineage: io::Result<Vec<ProcessIdentity>>) -> Client {
         Client {
+            lineage,
             refused: Refused::default(),
             memory,
             speaks: Cell::new(None),
@@ -50,6 +54,14 @@ impl Client {
             was_busy: Cell::new(false),
             task: RefCell::new(None),
         }
+    }
+
+    /// Returns the process of the client and its ancestors, as [`Socket::lineage`] does, if the
+    /// gateway asks for them.
+    ///
+    /// [`Socket::lineage`]: super::socket::Socket::lineage
+    pub fn lineage(&self) -> Result<&[ProcessIdentity], &io::Error> {
+        self.lineage.as_deref()
     }
 
     /// Returns the counter of the memory that the client's requests hold.

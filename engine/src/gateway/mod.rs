@@ -7,6 +7,7 @@ mod client;
 mod connection_bounds;
 mod connections;
 mod deadline;
+mod descriptor_reserve;
 mod exchange;
 mod frames;
 mod hop;

@@ -1,6 +1,7 @@
 //! Finds, reaps and ends the children of this process.
 
 use super::end::End;
+use crate::process_tree::ProcessIdentity;
 use nightcore_runtime::protocol::control::TOKEN_VARIABLE;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -32,27 +33,15 @@ fn found_children() -> Vec<i32> {
     let own = std::process::id() as i32;
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| parent_of(*pid) == Some(own)).collect()
+    let parent = |pid| ProcessIdentity::of(pid).and_then(ProcessIdentity::parent_pid);
+    pids.filter(|pid| parent(*pid).is_ok_and(|parent| parent == own)).collect()
 }
 
 /// Whether this is the process of the launcher, of its engine, or of a descendant of either.
-pub(super) fn is_ours(mut pid: i32) -> bool {
-    let (own, engine) = (nix::unistd::getpid().as_raw(), nix::unistd::getppid().as_raw());
-    loop {
-        if pid == own || pid == engine {
-            return true;
-        }
-        match parent_of(pid) {
-            Some(parent) if parent > 1 => pid = parent,
-            _ => return false,
-        }
-    }
-}
-
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, which is in parentheses, may contain any characters.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+pub(super) fn is_ours(pid: i32) -> bool {
+    let ours = [nix::unistd::getpid(), nix::unistd::getppid()].map(Pid::as_raw);
+    let lineage = ProcessIdentity::of(pid).and_then(ProcessIdentity::lineage);
+    lineage.is_ok_and(|lineage| lineage.iter().any(|process| ours.contains(&process.pid)))
 }
 
 /// Kills and reaps every descendant but these children. As a subreaper this process becomes the

@@ -12,6 +12,7 @@ use super::wire::{Launch, News, Order, encode, receive_json, send_encoded};
 use crate::config::Limits;
 use crate::directory::share_logs;
 use crate::engine_log::log;
+use crate::process_tree::ProcessIdentity;
 use anyhow::{Context, Result};
 use nightcore_runtime::protocol::control::{LOG_KEY_VARIABLE, TOKEN_VARIABLE};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -137,7 +138,7 @@ impl Launcher {
             Order::Start(launch) => {
                 let number = launch.launch;
                 match self.start(launch) {
-                    Ok(pid) => self.report(&News::Started { launch: number, pid }),
+                    Ok(process) => self.report(&News::Started { launch: number, process }),
                     Err(error) => {
                         self.report(&News::CannotStart {
                             launch: number,
@@ -161,14 +162,15 @@ impl Launcher {
         let _ = encode(news).and_then(|news| send_encoded(&self.engine, &news));
     }
 
-    fn start(&mut self, launch: Launch) -> io::Result<i32> {
+    fn start(&mut self, launch: Launch) -> io::Result<ProcessIdentity> {
         let group = self.group(&launch)?;
         match self.start_in(&launch, &group) {
-            Ok(pid) => {
+            Ok(process) => {
+                let pid = process.pid;
                 let token = launch.env.iter().find(|(name, _)| name == TOKEN_VARIABLE);
                 let token = token.map(|(_, token)| token.as_bytes().to_vec()).unwrap_or_default();
                 self.running.push(RunningContainer { launch: launch.launch, pid, group, token });
-                Ok(pid)
+                Ok(process)
             }
             Err(error) => {
                 self.end_group(group);
@@ -177,8 +179,8 @@ impl Launcher {
         }
     }
 
-    /// Starts a container in its group. Returns its pid.
-    fn start_in(&mut self, launch: &Launch, group: &Group) -> io::Result<i32> {
+    /// Starts a container in its group. Returns its process.
+    fn start_in(&mut self, launch: &Launch, group: &Group) -> io::Result<ProcessIdentity> {
         let key = new_log_key()?;
         let (output, writer) = io::pipe()?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
@@ -224,7 +226,10 @@ impl Launcher {
         }
         let pid = command.spawn()?.id() as i32;
         self.outputs.add(pid, &launch.function, key, output);
-        Ok(pid)
+        // The process is there until it is reaped, even if it has ended.
+        ProcessIdentity::of(pid).inspect_err(|_| {
+            let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+        })
     }
 
     fn can_limit(&self, controller: Controller) -> bool {

@@ -13,6 +13,7 @@ use crate::directory;
 use crate::engine_log::log;
 use crate::engine_sockets::EngineSockets;
 use crate::ids::{FunctionId, Generation};
+use crate::process_tree::ProcessIdentity;
 use crate::timer::Timer;
 use crate::transport::{Identity, LaunchIdentity};
 use anyhow::{Context, Result};
@@ -79,7 +80,7 @@ pub struct ProcessManager {
     sockets: Rc<RefCell<EngineSockets>>,
     /// Children that this process had before it became an engine: a shell may start programs in the
     /// background and then become the engine by `exec`.
-    inherited: Vec<i32>,
+    inherited: Vec<ProcessIdentity>,
     /// The time of the next check whether containers have reached a bound of `recycle`.
     recycle_at: u64,
     timer: Timer,
@@ -103,7 +104,8 @@ impl ProcessManager {
     ) -> Result<ProcessManager> {
         // The orphans of a killed launcher become children of the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
-        let inherited = children::children();
+        let inherited = children::children().into_iter().map(ProcessIdentity::of);
+        let inherited = inherited.filter_map(Result::ok).collect();
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
             LauncherLink::spawn(directory, open_files).context("cannot start the launcher")?;
@@ -238,6 +240,11 @@ impl ProcessManager {
         Some(self.recycle_at)
     }
 
+    /// Returns the children that this process had before it became an engine.
+    pub fn older_children(&self) -> Vec<ProcessIdentity> {
+        self.inherited.clone()
+    }
+
     /// Returns a handle to the histories, which can be used while this runs.
     pub fn status(&self) -> ProcessHistories {
         ProcessHistories(self.supervisor.clone())
@@ -325,7 +332,8 @@ impl ProcessManager {
         if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }
-        children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
+        let inherited: Vec<i32> = self.inherited.iter().map(|process| process.pid).collect();
+        children::end_all_but(&inherited, END_ORPHANS_WITHIN);
     }
 
     fn container_event(&mut self, event: ContainerEvent) -> Vec<SupervisorTask> {
@@ -357,8 +365,9 @@ impl ProcessManager {
 
     fn launcher_news(&mut self, news: News) -> Vec<SupervisorTask> {
         let (launch, how) = match news {
-            News::Started { launch, pid } => {
-                self.supervisor.borrow_mut().started(launch, pid);
+            News::Started { launch, process } => {
+                self.core.borrow_mut().tokens.started(launch, process);
+                self.supervisor.borrow_mut().started(launch, process.pid);
                 return Vec::new();
             }
             News::CannotStart { launch, error } => (launch, End::NotStarted(error)),
@@ -382,7 +391,8 @@ impl ProcessManager {
     fn launcher_died(&mut self) -> Vec<SupervisorTask> {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
-        children::end_all_but(&self.inherited, END_ORPHANS_WITHIN);
+        let inherited: Vec<i32> = self.inherited.iter().map(|process| process.pid).collect();
+        children::end_all_but(&inherited, END_ORPHANS_WITHIN);
         for launch in self.builds.launches() {
             self.builds.ended(launch);
             self.tell_of_build(launch, End::LauncherDied);
@@ -459,7 +469,7 @@ impl ProcessManager {
             name: function.name.clone(),
             program: function.command.first().cloned().unwrap_or_default(),
         };
-        let token = self.core.borrow_mut().tokens.issue(identity);
+        let token = self.core.borrow_mut().tokens.issue(identity, None);
         let token = token
             .map_err(|error| NotStarted::ForNow(format!("no random token to be had: {error}")))?;
         let env = function.env.iter().map(|(name, value)| (name.clone(), value.into()));

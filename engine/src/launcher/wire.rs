@@ -5,6 +5,7 @@
 
 use super::end::End;
 use crate::config::Limits;
+use crate::process_tree::ProcessIdentity;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::ffi::OsString;
@@ -49,7 +50,7 @@ pub(super) enum Order {
 pub(super) enum News {
     Started {
         launch: u64,
-        pid: i32,
+        process: ProcessIdentity,
     },
     CannotStart {
         launch: u64,

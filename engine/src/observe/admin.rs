@@ -8,6 +8,7 @@ use crate::gateway::{
 };
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::status::Observed;
+use crate::process_tree::ProcessIdentity;
 use crate::reload::{self, Changes, SharedConfig};
 use crate::transport::Identity;
 use bytes::Bytes;
@@ -62,6 +63,10 @@ pub struct EngineInfo {
     pub is_named: bool,
 }
 
+/// The error of an answer to a process that may not use these pages. The answer has the HTTP status
+/// 403.
+pub const REFUSED: &str = "REFUSED";
+
 /// A header that marks the answers of functions on this socket. Failures of calls do not have it.
 /// Both may have any HTTP status.
 pub const ANSWERED: HeaderName = HeaderName::from_static("x-nightcore-answered");
@@ -80,12 +85,15 @@ pub struct AdminPages {
     pub max_body_bytes: u64,
     /// The channel for reload requests.
     pub reloads: mpsc::UnboundedSender<reload::Request>,
+    /// The children of this process that are older than the engine. Its other descendants are
+    /// processes of functions.
+    pub older_children: Vec<ProcessIdentity>,
 }
 
 impl AdminPages {
     /// Serves the pages for ever.
     pub async fn serve(self: Rc<Self>, listener: UnixListener, room: Room) {
-        let gateway = Gateway::with_room(room, self.observed.memory);
+        let gateway = Gateway::for_processes(room, self.observed.memory);
         gateway.serve(listener, self, Stop::default()).await;
     }
 }
@@ -99,6 +107,13 @@ impl Site for AdminPages {
     ) -> Response<Bytes> {
         let path = parts.uri.path();
         let words: Vec<&str> = path.trim_start_matches('/').splitn(2, '/').collect();
+        // A command asks for this page first, to find the engine that then refuses it.
+        if words != ["engine"]
+            && let Err(message) = self.check_process(client)
+        {
+            let error = InvokeError { error: REFUSED.into(), message, cause: Vec::new() };
+            return json(403, &error);
+        }
         match (&parts.method, &words[..]) {
             (&Method::GET, ["status"]) => json(200, &self.observed.status()),
             (&Method::GET, ["engine"]) => json(200, &self.info),
@@ -119,7 +134,7 @@ impl Site for AdminPages {
                     json(failure.status.http(), &error)
                 }
             },
-            (&Method::POST, ["attach", name]) => match self.attach(name) {
+            (&Method::POST, ["attach", name]) => match self.attach(name, client) {
                 Ok(attachment) => json(200, &attachment),
                 Err(failure) => {
                     let error = failure.status.name().into();
@@ -139,6 +154,24 @@ impl Site for AdminPages {
 }
 
 impl AdminPages {
+    /// Refuses processes of functions: with these pages they could get the calls of other functions
+    /// and change the engine.
+    fn check_process(&self, client: &Client) -> Result<(), String> {
+        let lineage = client
+            .lineage()
+            .map_err(|error| format!("cannot find out which process asks: {error}"))?;
+        let engine = lineage.iter().position(|p| p.pid.cast_unsigned() == self.info.pid);
+        let Some(child) = engine.and_then(|engine| engine.checked_sub(1)) else { return Ok(()) };
+        if self.older_children.contains(&lineage[child]) {
+            return Ok(());
+        }
+        Err(format!(
+            "process {} was started by this engine, and commands are for the people at this \
+             machine: functions call each other with the library",
+            lineage[0].pid
+        ))
+    }
+
     fn unknown(&self, name: &str) -> Failure {
         let core = self.observed.core.borrow();
         let scheduler = core.scheduler();
@@ -182,13 +215,20 @@ impl AdminPages {
         done.await.unwrap_or_else(|_| Err(ending()))
     }
 
-    fn attach(&self, name: &str) -> Result<Attachment, Failure> {
+    fn attach(&self, name: &str, client: &Client) -> Result<Attachment, Failure> {
         let function =
             self.observed.core.borrow().scheduler().find(name).ok_or_else(|| self.unknown(name))?;
         let table = self.config.find(name).ok_or_else(|| self.unknown(name))?;
         let program = "the attached program".to_owned();
         let identity = Identity { launched: None, function, name: name.to_owned(), program };
-        let token = self.observed.core.borrow_mut().tokens.issue(identity);
+        // The process that asks becomes the program.
+        let process = client.lineage().ok().and_then(|lineage| lineage.first().copied());
+        let process = process.ok_or_else(|| {
+            let text = "the engine cannot see this process, which is in another PID namespace: \
+                        attach from a shell in the engine's own";
+            Failure::new(Status::InvalidState, text)
+        })?;
+        let token = self.observed.core.borrow_mut().tokens.issue(identity, Some(process));
         let token = token.map_err(|error| {
             Failure::new(Status::Internal, format!("no random token to be had: {error}"))
         })?;

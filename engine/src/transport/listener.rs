@@ -1,7 +1,7 @@
 //! The engine's control socket, to which processes connect and send a greeting.
 
 use super::control::ControlSocket;
-use super::peer::Peer;
+use crate::peer::Peer;
 use crate::watched::Watched;
 use nightcore_runtime::ipc::channel::set_nonblocking;
 use nightcore_runtime::protocol::control::{FromContainer, Hello};
@@ -41,10 +41,8 @@ pub struct Stranger {
 pub struct Greeting {
     /// The greeting itself.
     pub(crate) hello: Hello,
-    /// The process id.
-    pub(crate) pid: i32,
-    /// Readable when the process has died.
-    pub(crate) pidfd: OwnedFd,
+    /// The process.
+    pub(crate) peer: Peer,
     /// The connection.
     pub(crate) control: Rc<ControlSocket>,
 }
@@ -102,8 +100,7 @@ impl Stranger {
         let control = ControlSocket::new(fd).ok()?;
         let hello = tokio::time::timeout(GREETING_TIMEOUT, hello(&control)).await.ok()??;
         drop(counted);
-        let Peer { pid, pidfd, .. } = peer;
-        Some(Greeting { hello, pid, pidfd, control })
+        Some(Greeting { hello, peer, control })
     }
 }
 

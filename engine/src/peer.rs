@@ -1,5 +1,7 @@
-//! Identifies the process at the other end of a control socket.
+//! Identifies the process at the other end of a Unix socket.
 
+use crate::process_tree::ProcessIdentity;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -9,18 +11,35 @@ const SO_PEERPIDFD: i32 = 77;
 
 /// The process that connected to a socket.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) pid: i32,
-    pub(super) uid: u32,
+pub(crate) struct Peer {
+    /// The process id; 0 if this engine cannot see the process, which is in another PID namespace.
+    pub(crate) pid: i32,
+    pub(crate) uid: u32,
     /// The descriptor of the process. It is readable when the process has died.
-    pub(super) pidfd: OwnedFd,
+    pub(crate) pidfd: OwnedFd,
 }
 
 impl Peer {
-    pub(super) fn of(socket: &impl AsFd) -> io::Result<Peer> {
+    pub(crate) fn of(socket: &impl AsFd) -> io::Result<Peer> {
         let credentials = getsockopt(&socket.as_fd(), PeerCredentials)?;
         let pidfd = pidfd_of(socket).or_else(|_| pidfd_open(credentials.pid()))?;
         Ok(Peer { pid: credentials.pid(), uid: credentials.uid(), pidfd })
+    }
+
+    /// Returns the process, its parent, the parent's parent and so on.
+    ///
+    /// # Errors
+    ///
+    /// If the process has died, has too many ancestors, is in another PID namespace, or `/proc`
+    /// cannot be read.
+    pub(crate) fn lineage(&self) -> io::Result<Vec<ProcessIdentity>> {
+        let lineage = ProcessIdentity::of(self.pid)?.lineage()?;
+        // Another process can have the pid only if this one has died.
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::ZERO)? {
+            0 => Ok(lineage),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the process has died")),
+        }
     }
 }
 
@@ -46,7 +65,7 @@ fn pidfd_of(socket: &impl AsFd) -> io::Result<OwnedFd> {
 }
 
 /// Opens a descriptor for a process. It is readable when the process has died.
-pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and returns a new descriptor or fails.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if fd < 0 {
@@ -71,6 +90,29 @@ mod tests {
             (peer.pid, peer.uid),
             (std::process::id() as i32, nix::unistd::getuid().as_raw())
         );
+        assert_eq!(peer.lineage().unwrap()[0], ProcessIdentity::of(peer.pid).unwrap());
         assert!(pidfd_open(i32::MAX).is_err());
+    }
+    #[test]
+    fn a_peer_that_has_died_is_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let connect = "import socket, sys\n\
+                       s = socket.socket(socket.AF_UNIX)\n\
+                       s.connect(sys.argv[1])\n\
+                       sys.stdin.read()";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", connect])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let peer = Peer::of(&socket).unwrap();
+        assert_eq!(peer.lineage().unwrap()[0].pid, child.id() as i32);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(peer.lineage().is_err());
     }
 }

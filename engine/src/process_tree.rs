@@ -1,0 +1,149 @@
+//! Finds out from which processes a process descends, by `/proc`.
+
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// The most ancestors of a process that are looked at. A wrapper such as `npm start` adds two or
+/// three, a user's terminal about ten. A process could have thousands to keep the engine busy.
+const MAX_ANCESTORS: usize = 64;
+
+/// A process. Its pid can become that of another process when it has ended, so the time of its
+/// start belongs to its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// The process id.
+    pub pid: i32,
+    /// The time of its start, in clock ticks since the machine was started, as in proc_pid_stat(5).
+    started_at: u64,
+}
+
+/// The fields of `/proc/PID/stat` that are used here.
+struct Stat {
+    parent: i32,
+    started_at: u64,
+}
+
+impl Stat {
+    fn of(pid: i32) -> io::Result<Stat> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Stat::parse(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is {text:?}")))
+    }
+
+    fn parse(text: &str) -> Option<Stat> {
+        // The name, which is in parentheses, may contain any characters. The state follows it.
+        let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
+        let parent = fields.next()?.parse().ok()?;
+        Some(Stat { parent, started_at: fields.nth(17)?.parse().ok()? })
+    }
+}
+
+impl ProcessIdentity {
+    /// Returns the process that has this pid now.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or `/proc` cannot be read.
+    pub fn of(pid: i32) -> io::Result<ProcessIdentity> {
+        Ok(ProcessIdentity { pid, started_at: Stat::of(pid)?.started_at })
+    }
+
+    /// Returns the pid of the parent; 0 if the parent is outside of this PID namespace, or there is
+    /// none.
+    pub(crate) fn parent_pid(self) -> io::Result<i32> {
+        let stat = Stat::of(self.pid)?;
+        if stat.started_at == self.started_at {
+            return Ok(stat.parent);
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} has ended", self.pid)))
+    }
+
+    /// Returns the parent; `None` if it is outside of this PID namespace, or there is none.
+    fn parent(self) -> io::Result<Option<ProcessIdentity>> {
+        loop {
+            let pid = self.parent_pid()?;
+            if pid == 0 {
+                return Ok(None);
+            }
+            let parent = ProcessIdentity::of(pid);
+            // If the parent had ended before it was looked at, the process would have another one.
+            // A process is only handed on to an ancestor, so this loop ends.
+            if self.parent_pid()? == pid {
+                return parent.map(Some);
+            }
+        }
+    }
+
+    /// Returns the process, its parent, the parent's parent and so on.
+    ///
+    /// # Errors
+    ///
+    /// If the process has ended, has too many ancestors, or `/proc` cannot be read.
+    pub(crate) fn lineage(self) -> io::Result<Vec<ProcessIdentity>> {
+        let mut lineage = vec![self];
+        let mut process = self;
+        while let Some(parent) = process.parent()? {
+            if lineage.len() > MAX_ANCESTORS {
+                let text = format!("process {} has more than {MAX_ANCESTORS} ancestors", self.pid);
+                return Err(io::Error::other(text));
+            }
+            lineage.push(parent);
+            process = parent;
+        }
+        Ok(lineage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    fn own() -> ProcessIdentity {
+        ProcessIdentity::of(std::process::id() as i32).unwrap()
+    }
+
+    /// Starts a shell that runs a program, prints the program's pid, and waits for it. The program
+    /// ends with its standard input.
+    fn shell() -> (Child, ProcessIdentity) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 3<&0; cat <&3 & echo $!; wait"]);
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let program = ProcessIdentity::of(line.trim().parse().unwrap()).unwrap();
+        (shell, program)
+    }
+
+    #[test]
+    fn a_process_descends_from_itself_and_its_ancestors_only() {
+        let (mut shell, program) = shell();
+        let between = ProcessIdentity::of(shell.id() as i32).unwrap();
+        for ancestor in [program, between, own()] {
+            assert!(program.lineage().unwrap().contains(&ancestor));
+        }
+        assert!(!own().lineage().unwrap().contains(&between));
+        let earlier = ProcessIdentity { started_at: between.started_at - 1, ..between };
+        assert!(!program.lineage().unwrap().contains(&earlier), "another process had that pid");
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(program.lineage().is_err(), "it has ended");
+    }
+
+    #[test]
+    fn an_orphan_does_not_descend_from_the_process_that_started_it() {
+        let (mut shell, program) = shell();
+        let between = ProcessIdentity::of(shell.id() as i32).unwrap();
+        let input = shell.stdin.take();
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert!(!program.lineage().unwrap().contains(&between));
+        drop(input);
+    }
+
+    #[test]
+    fn a_pid_that_no_process_has_is_nobody() {
+        assert!(ProcessIdentity::of(0).is_err());
+        assert!(ProcessIdentity::of(i32::MAX).is_err());
+    }
+}
