@@ -84,7 +84,7 @@ impl EngineSockets {
                     // No client can connect to the old socket any more.
                     socket.task.abort();
                     (socket.identity, socket.task) = (identity, task);
-                    log(&format!("{} was removed, and is made anew", socket.path.display()));
+                    log(&format!("{} was removed; it is created again", socket.path.display()));
                 }
             }
         }

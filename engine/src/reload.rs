@@ -57,7 +57,7 @@ impl std::fmt::Display for Changes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let all = [
             ("added", &self.added),
-            ("started anew", &self.restarted),
+            ("restarted", &self.restarted),
             ("adjusted", &self.adjusted),
             ("removed", &self.removed),
         ];
@@ -273,7 +273,7 @@ impl ConfiguredFunctions {
             false
         });
         if !restarted.is_empty() {
-            log(&format!("files have changed, started anew: {}", restarted.join(", ")));
+            log(&format!("files have changed, restarted: {}", restarted.join(", ")));
         }
         changed
     }

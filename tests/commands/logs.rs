@@ -111,7 +111,7 @@ fn the_text_of_an_unexpected_error_is_told_in_development_alone() {
     let exposed = Setup::new().function("FailUntold", &c(), "expose_errors = true");
     std::fs::write(home.config(), exposed.toml()).unwrap();
     let reloaded = engine.nightcore("reload", &[]);
-    assert_eq!(reloaded.text(), "started anew: FailUntold\n", "{}", reloaded.stderr);
+    assert_eq!(reloaded.text(), "restarted: FailUntold\n", "{}", reloaded.stderr);
     assert_eq!(told(&engine).0, "db-7 refused");
     engine.stop();
 }

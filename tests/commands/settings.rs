@@ -70,7 +70,7 @@ fn two_engines_of_one_file_have_values_of_their_own() {
     assert_eq!(other.container("Variable"), before);
     write(&second, "secrets.env", "PASSWORD=new\n");
     let reloaded = other.nightcore("reload", &[]);
-    assert!(reloaded.text().contains("started anew: Variable"), "{reloaded:?}");
+    assert!(reloaded.text().contains("restarted: Variable"), "{reloaded:?}");
     assert_eq!(values(&other), ["db://shop", "new", "set"]);
     one.stop();
     other.stop();

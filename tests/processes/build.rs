@@ -288,7 +288,7 @@ fn a_build_that_hangs_is_replaced_by_a_reload_of_its_function() {
     let engine = with_hanging_build("");
     save(&engine, "source.c", "2");
     let finished = engine.nightcore("reload", &["Pid"]);
-    assert_eq!((finished.code, finished.text().trim()), (Some(0), "started anew: Pid"));
+    assert_eq!((finished.code, finished.text().trim()), (Some(0), "restarted: Pid"));
     assert!(serves(&engine, "Pid", "2"), "reload waits for the build");
     assert_eq!(shown(&engine, "the build failed"), 0, "{}", engine.stderr());
     engine.stop();
@@ -355,7 +355,7 @@ fn a_reload_after_a_first_build_that_failed_waits_for_the_next_one() {
     // This file is not a source.
     fs::write(path(&engine, "repaired"), "").unwrap();
     let finished = engine.nightcore("reload", &["Pid"]);
-    assert_eq!((finished.code, finished.text().trim()), (Some(0), "started anew: Pid"));
+    assert_eq!((finished.code, finished.text().trim()), (Some(0), "restarted: Pid"));
     assert!(serves(&engine, "Pid", "1"));
     engine.stop();
 }

@@ -41,7 +41,7 @@ fn an_orphan_that_prints_without_end_occupies_nothing() {
         "{}",
         reload.stderr
     );
-    assert_eq!(engine.text("Echo", "anew"), "anew");
+    assert_eq!(engine.text("Echo", "again"), "again");
     assert_eq!(engine.function("Spills").last_end.as_deref(), Some("exit code 3"));
     // Lines that were printed before the function ended are kept, and its orphans end with their
     // pipe. The function is started again and again, so a new orphan may appear at any time.
@@ -66,7 +66,7 @@ fn a_process_that_a_real_time_signal_ended_is_replaced() {
 }
 
 #[test]
-fn a_log_that_is_gone_when_it_is_full_is_begun_anew() {
+fn a_new_log_is_started_if_a_full_log_has_lost_its_file() {
     let engine = Setup::new().functions(&["Print", "PrintLong"], &c()).start();
     engine.answer("PrintLong", "3");
     engine.wait_for_log("PrintLong", "after");
@@ -149,7 +149,7 @@ fn a_launcher_that_dies_while_its_engine_stops_is_not_replaced() {
     process::signal(launcher, Signal::SIGKILL);
     wait_until("the engine's end", || engine.processes().is_empty());
     assert!(!home.directory().exists(), "it ended in order");
-    assert!(!engine.stderr().contains("started anew"), "{}", engine.stderr());
+    assert!(!engine.stderr().contains("its containers are restarted"), "{}", engine.stderr());
 }
 
 /// Returns the children of a process, including those that are dead.

@@ -61,7 +61,7 @@ fn code_changes_a_hundred_times_under_load_and_no_call_fails() {
         let function = ["Pid", "Call"][number % 2];
         let before = engine.container(function);
         install(&engine, name);
-        assert_eq!(reload(&engine, &[]), format!("started anew: {function}"));
+        assert_eq!(reload(&engine, &[]), format!("restarted: {function}"));
         let of = engine.function(function);
         assert_eq!((of.serving, of.generation), (number as u32 / 2 + 2, number as u32 / 2 + 2));
         wait_until("the old process to have left", || !is_alive(before));
@@ -93,7 +93,7 @@ fn calls_stay_where_they_are_and_new_ones_go_to_new_processes() {
     wait_until("the call to run", || engine.function("WaitForFile").running == 1);
     let old = engine.container("WaitForFile");
     let other = engine.container("Pid");
-    assert_eq!(reload(&engine, &["WaitForFile"]), "started anew: WaitForFile");
+    assert_eq!(reload(&engine, &["WaitForFile"]), "restarted: WaitForFile");
     assert_eq!(engine.container("Pid"), other, "the other function goes on");
     wait_until("both to be there", || engine.function("WaitForFile").processes.len() == 2);
     assert_eq!(engine.text("WaitForFile", "/"), "found");
@@ -231,7 +231,7 @@ fn new_code_that_does_not_start_leaves_the_old_serving() {
     process::signal(old, Signal::SIGKILL);
     wait_until("the old code to be started again", || engine.call("Echo", "on").status == 200);
     write(&engine, &setup(&c()));
-    assert_eq!(reload(&engine, &[]), "started anew: Echo");
+    assert_eq!(reload(&engine, &[]), "restarted: Echo");
     assert_eq!(engine.text("Echo", "new"), "new");
     assert_eq!(engine.function("Echo").processes.len(), 1);
     engine.stop();
@@ -265,7 +265,7 @@ fn a_watched_function_follows_its_files() {
         wait_until("the new program to serve", || engine.text("Pid", "") != before);
     }
     assert_eq!(engine.function("Other").generation, 1);
-    assert_eq!(reload(&engine, &[]), "started anew: Other");
+    assert_eq!(reload(&engine, &[]), "restarted: Other");
     engine.stop();
 }
 
@@ -329,6 +329,6 @@ fn a_file_that_is_written_all_the_time_keeps_no_change_from_being_served() {
         is_over.store(true, Ordering::Relaxed);
     });
     let said = engine.stderr();
-    assert!(said.contains("started anew: Pid (noise.sh)"), "{said}");
+    assert!(said.contains("restarted: Pid (noise.sh)"), "{said}");
     engine.stop();
 }

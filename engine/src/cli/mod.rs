@@ -42,8 +42,8 @@ struct Cli {
 enum Command {
     /// Run all functions of a configuration file on this machine, until SIGTERM or Ctrl-C
     Up(up::Up),
-    /// The same while you write them: a function is built and started anew when its files change,
-    /// all of them with the configuration
+    /// Run all functions during development: build and restart a function when its files change,
+    /// and apply changes of the configuration
     Dev(up::Up),
     /// Check a configuration file
     Check(check::Check),
@@ -53,8 +53,8 @@ enum Command {
     Bench(bench::Bench),
     /// Show the functions of a running engine, and how they do
     Ps(ps::Ps),
-    /// Let a running engine read its configuration anew, and start what has changed anew, without
-    /// losing a call
+    /// Make a running engine read its configuration again and restart the functions that have
+    /// changed, without losing a call
     Reload(reload::Reload),
     /// Show what a function has printed
     Logs(logs::Logs),

@@ -19,11 +19,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Reload {
     #[command(flatten)]
     engine: Engine,
-    /// Functions to start anew in any case; others are if their table, or a file that their command
-    /// names, has changed
+    /// Functions to restart in any case; other functions are restarted if their table, or a file
+    /// that their command names, has changed
     #[arg(value_name = "FUNCTION")]
     functions: Vec<String>,
-    /// Start all functions anew
+    /// Restart all functions
     #[arg(long)]
     all: bool,
     /// Do not wait until the new processes serve

@@ -402,7 +402,7 @@ impl ProcessManager {
     }
 
     async fn replace_launcher(&mut self) -> Vec<SupervisorTask> {
-        log("the launcher died; its containers are started anew");
+        log("the launcher died; its containers are restarted");
         let tasks = self.launcher_died();
         loop {
             match LauncherLink::spawn(&self.directory, self.open_files) {
