@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_removed_is_made_anew_unless_it_is_another_engine_s() {
+    fn a_directory_that_was_removed_is_created_again_unless_another_engine_owns_it() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("engine");
         let mut held = Directory::lock(&path).unwrap();

@@ -370,7 +370,7 @@ fn an_answer_clears_an_input_of_all_deaths() {
 }
 
 #[test]
-fn a_refused_input_may_try_again_after_a_time_and_is_refused_anew_at_the_next_death() {
+fn a_refused_input_may_try_again_after_a_time_and_is_refused_again_at_the_next_death() {
     let mut world = World::new(3, 1, Mode::Threads);
     for _ in 0..3 {
         world.call(POISON);

@@ -17,7 +17,7 @@ fn assert_restarts(engine: &Engine, function: &str, container: i32) {
 }
 
 #[test]
-fn an_engine_makes_its_directory_and_sockets_anew() {
+fn an_engine_creates_its_directory_and_sockets_again() {
     // Each round has its own function: a process that dies soon after its start is not restarted at
     // once.
     let rounds: [(&str, &[&str]); 3] =

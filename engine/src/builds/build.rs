@@ -111,10 +111,10 @@ impl BuildProgress {
     }
 
     /// Handles a function's need for the product of the build. A running build is sufficient,
-    /// unless `anew`: then it is ended first, and files that were regarded as written by it count
-    /// again.
-    pub(super) fn wanted(&mut self, anew: bool) -> Step {
-        if anew {
+    /// unless `restart` is set. In that case the running build is ended first, and the files that
+    /// were regarded as written by the build count as sources again.
+    pub(super) fn wanted(&mut self, restart: bool) -> Step {
+        if restart {
             self.in_row = 0;
             self.changed_in.clear();
         }
@@ -127,7 +127,7 @@ impl BuildProgress {
                 self.is_due = true;
                 Step::Nothing
             }
-            BuildState::Building { launch, is_stopped } if anew && !*is_stopped => {
+            BuildState::Building { launch, is_stopped } if restart && !*is_stopped => {
                 self.is_due = true;
                 *is_stopped = true;
                 Step::Stop { launch: *launch }

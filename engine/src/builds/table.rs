@@ -116,15 +116,15 @@ impl Builds {
     }
 
     /// Requests the build of a function, which is to be started afterwards. A running build is
-    /// sufficient, unless `anew`.
+    /// sufficient, unless `restart` is set.
     pub fn wanted(
         &mut self,
         processes: &mut ProcessManager,
         function: &FunctionConfig,
-        anew: bool,
+        restart: bool,
     ) {
         let Some((key, shared)) = self.of(function) else { return };
-        let step = shared.build.wanted(anew);
+        let step = shared.build.wanted(restart);
         self.take(processes, key, step);
     }
 

@@ -152,7 +152,7 @@ fn a_person_whose_file_was_taken_for_the_builds_own_asks_for_it_once() {
 }
 
 #[test]
-fn a_build_that_is_wanted_anew_takes_the_place_of_one_that_hangs() {
+fn a_restart_replaces_a_build_that_hangs() {
     let mut build = built(&[]);
     assert_eq!(build.wanted(true), READ);
     sources_read(&mut build, &[]);
