@@ -11,7 +11,7 @@ static int32_t app(nc_request *request, void *user) {
         nc_answer *answer = NULL;
         int32_t status = nc_call(request, *target, &body, 1, &answer);
         if (status == NC_OK && nc_answer_body(answer).len != body.len) {
-            fprintf(stderr, "app: %s answered something else than it was sent\n", *target);
+            fprintf(stderr, "app: %s did not return the body that it was sent\n", *target);
             status = NC_FUNCTION_FAILED;
         }
         nc_answer_free(answer);

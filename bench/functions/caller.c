@@ -70,7 +70,7 @@ static int32_t timed_call(nc_request *request, const char *target, nc_bytes payl
     nc_answer_free(answer);
     *sample_ns = now_ns() - start;
     if (status == NC_OK && !same) {
-        fprintf(stderr, "Caller: %s answered something else than it was sent\n", target);
+        fprintf(stderr, "Caller: %s did not return the body that it was sent\n", target);
         return NC_FUNCTION_FAILED;
     }
     return status;

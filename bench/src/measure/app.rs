@@ -147,7 +147,7 @@ impl App {
         let address = app.server.address()?;
         let answer = http::call_once(address, &app.path, BODY, FIRST_ANSWER_WITHIN)
             .with_context(|| format!("the application {key} does not answer"))?;
-        ensure!(answer == BODY, "the application {key} answers something else than it was sent");
+        ensure!(answer == BODY, "the application {key} does not return the body that it was sent");
         // After the warm-up, just-in-time compilers have compiled the handlers.
         app.run(settings, &app.path, WARM_UP_CONNECTIONS, &mut LoadRounds::default())?;
         Ok(app)

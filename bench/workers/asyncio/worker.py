@@ -19,7 +19,7 @@ async def measure(req: nightcore.AsyncRequest) -> bytes:
         answer = await req.call(target, body)
         took = time.perf_counter_ns() - start
         if len(answer) != len(body):
-            raise ValueError(f"{target} answered something else than it was sent")
+            raise ValueError(f"{target} did not return the body that it was sent")
         if i >= int(warm_up):
             samples += took.to_bytes(8, "little")
     return bytes(samples)
@@ -33,7 +33,7 @@ async def relay(req: nightcore.AsyncRequest) -> None:
 async def app(req: nightcore.AsyncRequest) -> bytes:
     for target in targets:
         if len(await req.call(target, req.body)) != len(req.body):
-            raise ValueError(f"{target} answered something else than it was sent")
+            raise ValueError(f"{target} did not return the body that it was sent")
     return req.body
 
 

@@ -24,7 +24,7 @@ std::string measure(nightcore::Request &req) {
         const auto start = std::chrono::steady_clock::now();
         const bool same = req.call(target, body).body().size() == size;
         const auto took = std::chrono::steady_clock::now() - start;
-        if (!same) throw std::runtime_error(target + " answered something else than it was sent");
+        if (!same) throw std::runtime_error(target + " did not return the body that it was sent");
         if (i < warm_up) continue;
         const auto ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count());
         for (unsigned byte = 0; byte < sizeof ns; byte++)

@@ -32,7 +32,7 @@ func measure(ctx context.Context, req *nightcore.Request) ([]byte, error) {
 			return nil, err
 		}
 		if len(answer) != size {
-			return nil, fmt.Errorf("%s answered something else than it was sent", target)
+			return nil, fmt.Errorf("%s did not return the body that it was sent", target)
 		}
 		if i >= warmUp {
 			samples = binary.LittleEndian.AppendUint64(samples, uint64(took.Nanoseconds()))
@@ -56,7 +56,7 @@ func app(targets []string) nightcore.Handler[[]byte] {
 				return nil, err
 			}
 			if len(answer) != len(req.Body) {
-				return nil, fmt.Errorf("%s answered something else than it was sent", target)
+				return nil, fmt.Errorf("%s did not return the body that it was sent", target)
 			}
 		}
 		return req.Body, nil

@@ -12,7 +12,7 @@ async function measure(req) {
     const answer = await req.call(target, body);
     const took = process.hrtime.bigint() - start;
     if (answer.body.length !== body.length) {
-      throw new Error(`${target} answered something else than it was sent`);
+      throw new Error(`${target} did not return the body that it was sent`);
     }
     if (i >= 0) samples.writeBigUInt64LE(took, i * 8);
   }
@@ -28,7 +28,7 @@ async function app(req) {
   for (const target of targets) {
     const answer = await req.call(target, req.body);
     if (answer.body.length !== req.body.length) {
-      throw new Error(`${target} answered something else than it was sent`);
+      throw new Error(`${target} did not return the body that it was sent`);
     }
   }
   return req.body;

@@ -19,7 +19,7 @@ def measure(req: nightcore.Request) -> bytes:
         answer = req.call(target, body)
         took = time.perf_counter_ns() - start
         if len(answer) != len(body):
-            raise ValueError(f"{target} answered something else than it was sent")
+            raise ValueError(f"{target} did not return the body that it was sent")
         if i >= int(warm_up):
             samples += took.to_bytes(8, "little")
     return bytes(samples)
@@ -28,7 +28,7 @@ def measure(req: nightcore.Request) -> bytes:
 def app(req: nightcore.Request) -> bytes:
     for target in targets:
         if len(req.call(target, req.body)) != len(req.body):
-            raise ValueError(f"{target} answered something else than it was sent")
+            raise ValueError(f"{target} did not return the body that it was sent")
     return req.body
 
 

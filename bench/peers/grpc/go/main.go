@@ -31,7 +31,7 @@ func (s *service) call(
 			return nil, err
 		}
 		if len(answer.Value) != len(body.Value) {
-			return nil, fmt.Errorf("%s answered something else than it was sent", conn.Target())
+			return nil, fmt.Errorf("%s did not return the body that it was sent", conn.Target())
 		}
 	}
 	return body, nil

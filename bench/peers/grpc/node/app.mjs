@@ -22,7 +22,7 @@ async function run(body) {
     const answer = await call(client, body);
     if (answer.length !== body.length) {
       const target = client.getChannel().getTarget();
-      throw new Error(`${target} answered something else than it was sent`);
+      throw new Error(`${target} did not return the body that it was sent`);
     }
   }
   return body;

@@ -28,7 +28,7 @@ class Service:
         for call in self.next:
             answer = await call(body)
             if len(answer.value) != len(body.value):
-                raise ValueError("a service answered something else than it was sent")
+                raise ValueError("a service did not return the body that it was sent")
         return body
 
     async def respond(self, request: web.Request) -> web.Response:

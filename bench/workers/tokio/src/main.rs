@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 async fn app(req: &AsyncRequest, targets: &[String]) -> Result<Vec<u8>> {
     for target in targets {
         if req.call(target, req.body()).await?.body().len() != req.body().len() {
-            return Err(format!("{target} answered something else than it was sent").into());
+            return Err(format!("{target} did not return the body that it was sent").into());
         }
     }
     Ok(req.body().to_vec())
@@ -49,7 +49,7 @@ async fn measure(req: &AsyncRequest) -> Result<Vec<u8>> {
         let answered = req.call(target, &body).await?.body().len();
         let took = start.elapsed();
         if answered != size {
-            return Err(format!("{target} answered something else than it was sent").into());
+            return Err(format!("{target} did not return the body that it was sent").into());
         }
         if i >= warm_up {
             samples.extend_from_slice(&u64::try_from(took.as_nanos())?.to_le_bytes());
