@@ -1,4 +1,7 @@
-/* A chain of functions, the last of which reports when it notices that it is cancelled. */
+/*
+ * Functions that call each other in a chain. The last one reports the time at which it notices that
+ * its call is cancelled.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include "functions.h"
 
@@ -8,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The text is longer than the names of all functions of the chain and the path. */
+/* The size of a buffer for a body: the names of the chain's functions, and the path. */
 #define MAX_TEXT 512
 
 static int text_of(nc_bytes body, char text[MAX_TEXT]) {
@@ -24,7 +27,7 @@ int32_t bench_relay(nc_request *request, void *user) {
     char text[MAX_TEXT];
     char *rest = text_of(nc_request_body(request), text) ? strchr(text, ' ') : NULL;
     if (rest == NULL)
-        return nc_fail(request, "the body must be names, and a path, with spaces between");
+        return nc_fail(request, "the body must be function names and a path, separated by spaces");
     *rest++ = '\0';
     nc_bytes body = {(const uint8_t *)rest, strlen(rest)};
     nc_answer *answer = NULL;

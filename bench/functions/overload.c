@@ -1,4 +1,7 @@
-/* The functions that are overloaded: they sleep or compute for a millisecond. */
+/*
+ * The functions of the overload measurement. One sleeps for a millisecond, and the other computes
+ * for a millisecond.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include "functions.h"
 

@@ -1,4 +1,4 @@
-//! The parts of the time of a call, as the engine reports them: queued, woken, ran, returned.
+//! The segments of a call's latency, as the engine reports them: queued, woken, ran, returned.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -8,11 +8,11 @@ use crate::run::channel::Channel;
 use crate::run::engine::Engine;
 use crate::run::settings::Placement;
 
-/// The parts, in the order in which a call passes through them.
+/// The segments, in the order in which a call passes through them.
 pub const SEGMENTS: [&str; 4] = ["queued", "woken", "ran", "returned"];
 const QUANTILES: [&str; 2] = ["p50_us", "p99_us"];
 
-/// Returns the key of one part's p50.
+/// Returns the key of one segment's p50.
 pub fn p50_key(channel: Channel, placement: Placement, segment: &str) -> String {
     key(channel, placement, segment, QUANTILES[0])
 }
@@ -21,8 +21,8 @@ fn key(channel: Channel, placement: Placement, segment: &str, quantile: &str) ->
     format!("segments.{}.{}.{segment}.{quantile}", channel.name(), placement.name())
 }
 
-/// Adds the parts that `nightcore ps --json` reports for a function's calls so far, if it reports
-/// any.
+/// Adds the segments that `nightcore ps --json` reports for a function's calls so far, if the
+/// command reports any.
 pub fn measure(
     engine: &Engine,
     function: &str,
@@ -54,7 +54,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_segment_is_read_where_there_is_one() {
+    fn only_reported_segments_are_read() {
         let status = json!({"functions": [
             {"name": "Caller"},
             {"name": "Echo", "segments": {"queued": {"p50_us": 0.5, "p99_us": null}}},

@@ -1,5 +1,5 @@
 //! Measures internal calls beside other programs that keep cores busy. When no core is free to spin
-//! on, a thread that spins for messages must not be slower than one that sleeps.
+//! on, a receiver that spins for messages must not be slower than one that parks at once.
 
 use std::process::{Command, Stdio};
 
@@ -24,7 +24,7 @@ const RING_BAR: f64 = 1.05;
 /// threads.
 const MEAN_BAR: f64 = 3.0;
 
-/// Measures `beside.{one_busy,both_busy}.{fifo,ring}.16B.{p50_us,mean_us}`, unpinned.
+/// Measures `beside.{one_busy,both_busy}.{fifo,ring}.16B.{p50_us,mean_us}` with unpinned threads.
 pub fn measure(
     settings: &Settings,
     floors: &Floors,
@@ -49,7 +49,7 @@ pub fn measure(
             of_ring.run()?;
         }
         for neighbour in &mut neighbours {
-            ensure!(neighbour.ended()?.is_none(), "a core that should have been busy was not");
+            ensure!(neighbour.ended()?.is_none(), "the program that keeps a core busy ended");
             neighbour.end()?;
         }
         let key =

@@ -1,4 +1,4 @@
-//! The measurements, one per file, and the order in which they run.
+//! The measurements, one per file. [`parts`] runs them in order.
 
 pub mod app;
 pub mod app_bars;

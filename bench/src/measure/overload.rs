@@ -205,7 +205,7 @@ fn beside_busy(
     let mut busy = settings.cpus.iter().map(start).collect::<Result<Vec<Background>>>()?;
     let busy_us = p99_us(settings, engine, "busy cores")?;
     for program in &mut busy {
-        ensure!(program.ended()?.is_none(), "a core that should have been busy was not");
+        ensure!(program.ended()?.is_none(), "the program that keeps a core busy ended");
         program.end()?;
     }
     report.add("overload.beside.busy.p99_us", busy_us);

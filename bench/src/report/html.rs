@@ -1,6 +1,6 @@
 //! Escapes text for HTML and SVG.
 
-/// Escapes a text for an element or a quoted attribute.
+/// Escapes text for the content of an element, or for a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_leaves_an_attribute() {
+    fn special_characters_are_escaped() {
         assert_eq!(escape("a & <b> \"c\" 'd' µ"), "a &amp; &lt;b&gt; &quot;c&quot; &#39;d&#39; µ");
     }
 }

@@ -1,5 +1,5 @@
-//! Ends the run in order on Ctrl-C, on SIGTERM and at the run's time limit: every wait checks a
-//! flag, so that started processes are ended.
+//! Shuts the run down gracefully on Ctrl-C, on SIGTERM and at the run's time limit. Every wait
+//! checks a flag, so that the run ends the processes that it has started.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ pub fn pending() -> bool {
 pub fn check() -> Result<()> {
     match CAME.load(Ordering::Relaxed) {
         0 => Ok(()),
-        libc::SIGALRM => bail!("the run took longer than it may"),
+        libc::SIGALRM => bail!("the run exceeded its time limit"),
         _ => bail!("interrupted"),
     }
 }

@@ -1,4 +1,4 @@
-//! Finds the processes below one process, through `/proc`, and ends them.
+//! Finds the descendants of a process in `/proc`, and ends them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -31,8 +31,8 @@ pub struct Stat {
     pub ended_children_ticks: u64,
 }
 
-/// Parses one line of `/proc/PID/stat`. The name may contain spaces and brackets, so it ends at the
-/// last bracket.
+/// Parses one line of `/proc/PID/stat`. The name may contain spaces and parentheses, so the last
+/// closing parenthesis ends the name.
 fn parse_stat(line: &str) -> Option<Stat> {
     let (pid, rest) = line.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -50,7 +50,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
-/// Returns all processes, without those that end in the meantime.
+/// Returns all processes, except those that end while this function reads `/proc`.
 pub fn all() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -59,7 +59,7 @@ pub fn all() -> Vec<Stat> {
         .collect()
 }
 
-/// Returns the process itself, if it exists, and all processes below it.
+/// Returns the process `root`, if it exists, and all its descendants.
 pub fn tree(root: i32) -> Vec<Stat> {
     let mut children: HashMap<i32, Vec<Stat>> = HashMap::new();
     let mut found = Vec::new();
@@ -85,7 +85,7 @@ fn own_pid() -> i32 {
     Pid::this().as_raw()
 }
 
-/// The children that other code waits for. They, and the processes below them, are not orphans.
+/// The children that other code waits for. These children and their descendants are not orphans.
 static KEPT: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn kept() -> MutexGuard<'static, BTreeSet<i32>> {
@@ -93,7 +93,7 @@ fn kept() -> MutexGuard<'static, BTreeSet<i32>> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Marks a child as one that is waited for, while this value lives.
+/// Marks a child as one that other code waits for, as long as this value lives.
 #[derive(Debug)]
 pub struct Kept(i32);
 
@@ -112,8 +112,8 @@ impl Drop for Kept {
     }
 }
 
-/// Returns the processes below this one that an engine left behind: those that are not zombies, and
-/// not below a child that is kept.
+/// Returns the descendants of this process that an engine left behind. Zombies, kept children and
+/// the descendants of kept children are left out.
 pub fn orphans() -> Vec<Stat> {
     let own = own_pid();
     let kept = kept().clone();
@@ -126,8 +126,8 @@ pub fn orphans() -> Vec<Stat> {
     alive.iter().flat_map(|stat| tree(stat.pid)).filter(|stat| stat.state != 'Z').collect()
 }
 
-/// Makes this process adopt orphans below it, so that [`end_orphans`] finds all that an engine
-/// left.
+/// Makes this process the subreaper of its descendants, so that [`end_orphans`] finds every process
+/// that an engine left behind.
 pub fn adopt_orphans() -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory.
     match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) } {
@@ -143,7 +143,7 @@ pub fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // The parent may have ended before the call of prctl.
+    // The parent may have ended before the child called prctl.
     if nix::unistd::getppid().as_raw().cast_unsigned() != parent {
         return Err(Errno::ESRCH.into());
     }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_is_read() {
+    fn a_name_with_parentheses_is_parsed() {
         let line = "12 (a (b) c) S 7 12 12 0 -1 4194560 100 0 0 0 5 6 30 4 20 0 1 0 100 1000 10";
         let expected = Stat {
             pid: 12,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_child_is_no_orphan() {
+    fn a_kept_child_is_not_an_orphan() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id().cast_signed();
         let is_orphan = || orphans().iter().any(|stat| stat.pid == pid);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_of_this_process_has_itself() {
+    fn the_tree_of_a_process_contains_the_process() {
         assert!(tree(own_pid()).iter().any(|stat| stat.pid == own_pid()));
     }
 }
