@@ -14,9 +14,10 @@ use std::time::Duration;
 /// The longest time between two checks of whether the load is over, in ms.
 const ASK_EVERY_MS: u16 = 100;
 const MAX_EVENTS: usize = 256;
-/// The size of the read buffer. A head and a small answer fit, so they arrive in one read.
+/// The size of the read buffer. The head and the body of a small answer fit, so that one read
+/// returns both.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// The number of the timer's events. No client has this number.
+/// The number by which epoll identifies the timer's events. No client has this number.
 const TIMER: u64 = u64::MAX;
 
 /// Returns the time of the monotonic clock, in ns.
@@ -52,7 +53,8 @@ pub trait Workload {
     /// due.
     fn next(&mut self, now: u64) -> Next;
 
-    /// Takes the answer to a call, or the error if the connection ended before the answer did.
+    /// Takes the answer to a call, or the error if the connection ended before the answer was
+    /// complete.
     ///
     /// # Errors
     ///
@@ -78,15 +80,15 @@ pub enum LoadEnd {
 }
 
 /// Runs a load to its end. The client that has been idle for the longest time makes the next call.
-/// If the server has closed a client's connection, a new one replaces it for the next call.
+/// If the server has closed a client's connection, a new connection replaces it for the next call.
 ///
 /// # Errors
 ///
 /// Returns the workload's error, or an error if no connection can be made any more.
 pub fn run(call: &Call, clients: Vec<Client>, workload: &mut impl Workload) -> Result<LoadEnd> {
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot make an epoll")?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot create an epoll")?;
     let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).context("cannot make a timer")?;
+    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).context("cannot create a timer")?;
     epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
     for (index, client) in clients.iter().enumerate() {
         watch(&epoll, client, index)?;
@@ -142,8 +144,8 @@ impl<W: Workload> Run<'_, W> {
                 match event.data() {
                     TIMER => {
                         self.timer_at = None;
-                        // If the timer was set again after this event, it has not expired, and the
-                        // error is ignored.
+                        // If the timer was set again after this event, the timer has not expired,
+                        // and the wait fails. The error is ignored.
                         let _ = self.timer.wait();
                     }
                     index => self.proceed(index as usize, &mut buffer)?,
@@ -188,15 +190,15 @@ impl<W: Workload> Run<'_, W> {
         if !is_sent {
             let mut client = Client::connect(self.call.address)?;
             watch(&self.epoll, &client, index)?;
-            // If the server closes this connection at once, reading its answer fails.
+            // If the server closes this connection at once, reading the answer fails.
             client.send(request);
             seat.client = Some(client);
         }
         self.watch_for_room(index, false)
     }
 
-    /// Makes epoll report when a connection has room to send, but only while a part of its request
-    /// is unsent. `is_watched` says whether epoll reports it now.
+    /// Makes epoll report when a connection can take more bytes, but only while a part of the
+    /// request is unsent. `is_watched` says whether epoll reports that at the moment.
     fn watch_for_room(&mut self, index: usize, is_watched: bool) -> Result<()> {
         let Some(client) = &self.seats[index].client else { return Ok(()) };
         let is_sending = client.is_sending();
@@ -360,14 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_was_closed_while_nothing_was_under_way_is_replaced() {
+    fn a_connection_that_was_closed_while_it_was_idle_is_replaced() {
         assert_eq!(statuses(answer_once(GOOD), &[0, 30, 60]), [Some(200); 3]);
         let closes = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(statuses(answer_once(closes), &[0, 0, 0]), [Some(200); 3]);
     }
 
     #[test]
-    fn a_connection_that_breaks_under_a_call_is_an_error_of_the_call() {
+    fn a_connection_that_breaks_during_a_call_fails_the_call() {
         for part in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npo"] {
             assert_eq!(statuses(answer_once(part), &[0, 0, 0]), [None; 3]);
         }
@@ -386,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_of_an_answer_that_is_no_success_is_kept() {
+    fn the_body_of_an_error_response_is_kept() {
         let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone";
         let call = Call::post(echo(answer, 50), "/x", b"ping");
         let answers = calls(&call, 1, &[0, 0]).unwrap().answers;
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_no_send_buffer_holds_is_sent_whole() {
+    fn a_request_larger_than_the_send_buffer_is_sent_whole() {
         let body = vec![b'x'; 32 << 20];
         let expected = body.clone();
         let address = serve(move |mut stream| {
@@ -407,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_before_the_request_is_sent_is_an_answer() {
+    fn an_answer_that_arrives_before_the_whole_request_is_sent_is_accepted() {
         let body = vec![b'x'; 32 << 20];
         let address = serve(|mut stream| {
             let _ = stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
@@ -420,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_an_answer_is_an_error() {
+    fn an_answer_longer_than_its_content_length_is_an_error() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npongpong";
         assert_eq!(statuses(echo(answer, answer.len()), &[0]), [None]);
     }
