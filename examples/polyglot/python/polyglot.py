@@ -1,8 +1,8 @@
 """The hello functions in Python, under names of their own.
 
-One engine can therefore run them beside those of other languages.
+Because of these names, one engine can run them beside those of other languages.
 FooPython calls the function whose name follows its own in the path: /function/FooPython/BarRust.
-Without such a name it calls BarPython.
+If the path has no such name, FooPython calls BarPython.
 """
 
 import nightcore
