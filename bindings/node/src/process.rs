@@ -37,7 +37,7 @@ type Resolver = Box<dyn FnOnce(Env) -> Result<JsEnded>>;
 pub struct JsStarted<'env> {
     /// The number of the call.
     pub call: f64,
-    /// A promise of the end of the call.
+    /// A promise that resolves when the call ends.
     pub ended: Object<'env>,
 }
 
@@ -47,7 +47,7 @@ fn settle(deferred: JsDeferred<JsEnded, Resolver>, result: Attempt<Answer>) {
 }
 
 /// Starts a call outside of any request, or returns why it cannot be started. `timeout` is in ms; 0
-/// means that there is none. A started call keeps the process alive until it has ended.
+/// means that there is none. A started call keeps the process alive until the call has ended.
 #[napi]
 pub fn start_process_call<'env>(
     env: &'env Env,
@@ -73,7 +73,7 @@ pub fn start_process_call<'env>(
     }
 }
 
-/// Cancels a call.
+/// Cancels the call with this number.
 #[napi]
 pub fn cancel_process_call(call: f64) {
     caller::cancel(StartedCall::of_number(call as u64));

@@ -1,7 +1,8 @@
 "use strict";
 
-// Finds the addon for this Node. The addons for glibc and musl have different names, because musl
-// loads a library that was built for glibc without an error, as long as it finds all symbols.
+// Finds the native addon for this processor architecture and C library. The addons for glibc and
+// musl have different names, because musl loads a library that was built for glibc without an
+// error, as long as musl finds all symbols.
 
 const { closeSync, openSync, readSync } = require("node:fs");
 const { join } = require("node:path");
@@ -11,9 +12,9 @@ const libc = loader().includes("/ld-musl-") ? "-musl" : "";
 module.exports = join(__dirname, "..", "native", `nightcore-linux-${process.arch}${libc}.node`);
 
 /**
- * Returns the dynamic loader that Node's program names, such as /lib/ld-musl-x86_64.so.1. It
- * belongs to the C library. Node's own report names the C library as well, but takes some 50 ms in
- * older versions.
+ * Returns the dynamic loader that Node's program names, such as /lib/ld-musl-x86_64.so.1. The
+ * loader belongs to the C library. `process.report` names the C library as well, but takes about
+ * 50 ms in older versions of Node.
  */
 function loader() {
   const program = openSync("/proc/self/exe");
@@ -22,8 +23,8 @@ function loader() {
     return bytes.subarray(0, readSync(program, bytes, 0, length, at));
   };
   try {
-    // These are fields of the headers of a 64-bit ELF file. A header of type PT_INTERP names the
-    // loader.
+    // The offsets are those of a 64-bit ELF file. The program header of type PT_INTERP (3) gives
+    // the place and the length of the loader's name.
     const header = read(0, 64);
     const [at, size] = [Number(header.readBigUInt64LE(32)), header.readUInt16LE(54)];
     for (let number = 0; number < header.readUInt16LE(56); number++) {

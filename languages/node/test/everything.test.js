@@ -22,11 +22,11 @@ before(() => {
   }
 });
 
-test("it uses every public name", () => {
+test("the program uses every public name", () => {
   const program = readFileSync(join(FOLDER, "everything.mts"), "utf8");
   for (const file of ["index.d.ts", "testing.d.ts"]) {
     const types = readFileSync(join(__dirname, "..", "lib", file), "utf8");
-    // The comment before a declaration marks it as deprecated.
+    // Deprecated declarations are left out. A comment before each of them marks it as deprecated.
     const current = types.replace(/\/\*\* @deprecated [^]*?\*\/\n.*;\n/g, "");
     const exported = [...current.matchAll(/^export (?:class|interface|type|function) (\w+)/gm)];
     assert.ok(exported.length > 0, file);
@@ -38,7 +38,7 @@ test("it uses every public name", () => {
   }
 });
 
-test("it runs", async (t) => {
+test("the functions of the program answer as expected", async (t) => {
   const cases = [
     ["FindUser", "Ada", '{"name":"Ada","age":3}'],
     ["ListUsers", "", '["false"]'],

@@ -19,13 +19,13 @@ Start = Callable[..., Engine]
 
 
 def public(kind: type) -> set[str]:
-    """Return the public names of a class of the package."""
+    """Return the public names of a class, with those inherited from the package's classes."""
     own = [each for each in kind.__mro__ if each.__module__.startswith("nightcore.")]
     names = {name for each in own for name in [*vars(each), *inspect.get_annotations(each)]}
     return {name for name in names if not name.startswith("_")}
 
 
-def test_it_uses_every_public_name() -> None:
+def test_the_program_uses_every_public_name() -> None:
     program = PROGRAM.read_text()
     for module, before in ((nightcore, "nightcore."), (testing, "testing.")):
         for name in module.__all__:
@@ -64,10 +64,10 @@ CASES = [
         '{"function":"About","caller":null,"id":16,"in time":true,"current":true}',
     ),
 ]
-"""A function, the body of a call, and how the answer begins."""
+"""Each case has a function, the body of a call, and the beginning of the answer."""
 
 
-def test_it_runs(start: Start) -> None:
+def test_each_call_gets_the_expected_answer(start: Start) -> None:
     names = {function for function, _, _ in CASES}
     engine = start(*sorted(names | {"FindUser", "Text", "Shape", "Fail"}), program=PROGRAM)
     for function, body, said in CASES:
@@ -75,7 +75,7 @@ def test_it_runs(start: Start) -> None:
         assert (status, text[: len(said)]) == (200, said), (function, body)
 
 
-def test_it_replies_with_http_statuses(start: Start) -> None:
+def test_functions_reply_with_http_statuses(start: Start) -> None:
     engine = start("FindUser", "ListUsers", "Shape", "Pass", "StrictPlain", program=PROGRAM)
     assert engine.post("FindUser", "nobody") == (404, "there is no nobody")
     assert engine.post("FindUser", "retired") == (410, '{"gone":"retired"}')
@@ -97,7 +97,7 @@ def test_it_replies_with_http_statuses(start: Start) -> None:
     assert engine.log("FindUser") == ""
 
 
-def test_a_failure_has_its_class(start: Start) -> None:
+def test_a_failed_call_raises_the_class_of_its_status(start: Start) -> None:
     engine = start("Catch", "Fail", program=PROGRAM)
     for status in FAILURES:
         assert "as it was told" in engine.post("Catch", status)[1], status

@@ -37,7 +37,7 @@ where
 {
     let handler = Arc::new(handler);
     Arc::new(move |request| {
-        // The future may borrow from the handler, so it owns a clone.
+        // The future may borrow from the handler, so the future owns a clone of the handler.
         let handler = handler.clone();
         Box::pin(async move { handler(request).await.into_reply() })
     })

@@ -53,7 +53,8 @@ class Asgi:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except (SystemExit, KeyboardInterrupt) as error:
-            # If a task raised these, they would end the loop, and with it all other requests.
+            # If a task raised one of these exceptions, the exception would end the event loop, and
+            # with the loop all other requests.
             raise RuntimeError(f"the app has raised {type(error).__name__}") from error
 
     async def startup(self) -> None:
@@ -93,8 +94,9 @@ class Asgi:
         try:
             await self._app(scope, receive, send)
         except (Exception, asyncio.CancelledError) as error:
-            # By the specification, an app that raises has no lifespan. If it raised after it had
-            # taken the first event, its author may not have meant that, so the log gets the error.
+            # By the ASGI specification, an app that raises does not support the lifespan protocol.
+            # If the app has received an event before, the error may be a mistake, so the error is
+            # logged, unless the app has already reported a failure.
             if was_told and not has_told_why:
                 write(NO_CALL, "nightcore: the app's lifespan has raised:")
                 write_error(NO_CALL, error, error.__traceback__)
@@ -155,7 +157,7 @@ class _Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             if self._started:
-                raise RuntimeError("the app has begun its response twice")
+                raise RuntimeError("the app has started its response twice")
             self._started = True
             self._status = message["status"]
             self._pairs = [
@@ -172,15 +174,16 @@ class _Exchange:
                 self.complete.set_result(None)
                 self.left.set()
         elif kind.startswith("websocket."):
-            raise RuntimeError("websockets are not served: an answer is one message")
+            raise RuntimeError("websockets are not supported, because an answer is one message")
         else:
-            raise RuntimeError(f"{kind} is not served by Nightcore")
+            raise RuntimeError(f"Nightcore does not support the ASGI message {kind}")
 
     def returned(self, running: asyncio.Future[None]) -> None:
         """Handle the end of the app, which has returned or raised."""
         error = None if running.cancelled() else running.exception()
         if error is not None and (self.complete.done() or not self._started):
-            # An error of the handler itself is reported as the failure of the call.
+            # This error does not fail the call, so it is logged here. Any other error of the app
+            # fails the call, and is reported as the call's failure.
             write_error(self._request.id, error, error.__traceback__)
         if self.complete.done():
             return
@@ -212,15 +215,15 @@ def _server(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None] | None
 
 
 def asgi(app: App) -> Asgi:
-    """Make a handler of an ASGI app, for example a FastAPI, Starlette or Django app::
+    """Make a handler from an ASGI app, for example a FastAPI, Starlette or Django app::
 
         nightcore.serve(nightcore.asgi(app))
 
     The ``root_path`` is the path that leads to the function: its route, or ``/function/NAME``.
-    The app finds the request by :func:`current_request`, or as
+    The app gets the request from :func:`current_request`, or as
     ``scope["extensions"]["nightcore"]["request"]``. A response is sent as a whole when it is
     complete, and is limited by ``max_body``. Websockets are not supported: an upgrade request is
-    handled as a plain request. A malformed path is answered with 400. The client's address is
-    unknown.
+    handled as a plain request. A malformed path is answered with 400. The ``client`` of the scope
+    is None, because the client's address is unknown.
     """
     return Asgi(app)
