@@ -14,7 +14,7 @@ end_engine() {
     fi
 }
 
-# shellcheck disable=SC2317 # The trap calls it.
+# shellcheck disable=SC2317 # The trap calls this function.
 clean_up() {
     end_engine || :
     rm -rf "$work"
@@ -36,8 +36,8 @@ start_engine() {
     engine_pid=$!
     read -r ready <"$work/ready" || :
     [[ $ready == ready:* && $ready != *failed:* ]] ||
-        { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
+        { cat "$work/log"; fail "the engine is not ready, and reported: ${ready:-nothing}"; }
     url=${ready#ready: }
-    # shellcheck disable=SC2034 # The scripts use it.
+    # shellcheck disable=SC2034 # The scripts that source this file use $url.
     url=${url%%,*}
 }

@@ -1,11 +1,11 @@
-//! The counts that are kept in the repository.
+//! Reads and writes the instruction counts that are kept in the repository.
 
 use harness::repository;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// The number of the engine's instructions for one call, by kind of call.
+/// The number of instructions that the engine executes for one call, by kind of call.
 type Counts = BTreeMap<String, u64>;
 
 /// The content of `instructions.json`: the counts by processor architecture and by channel.
@@ -35,6 +35,6 @@ impl Kept {
         let mut text = serde_json::to_string_pretty(&self.0).expect("numbers are JSON");
         text.push('\n');
         fs::write(path(), text).expect("the kept counts can be written");
-        println!("kept in tests/counts/instructions.json");
+        println!("wrote the counts to tests/counts/instructions.json");
     }
 }

@@ -34,7 +34,7 @@ fn engine(honest: &Honest) -> Engine {
 }
 
 /// Calls `function` repeatedly with this body, in which a number replaces SEED. Checks that other
-/// calls are not disturbed. `lent` is the function that has a lease in these calls.
+/// calls are not disturbed. `lent` names the function whose workers are leased for these calls.
 fn scribble(honest: &Honest, function: &str, body: &str, lent: &str) {
     let engine = engine(honest);
     let bodies = |seed: u32| body.replace("SEED", &seed.to_string());
@@ -53,7 +53,7 @@ fn scribble(honest: &Honest, function: &str, body: &str, lent: &str) {
         // The calls may end in any way. After that, calls are answered again.
         wait_until("an answer", || engine.call(function, bodies(0)).status == 200);
     }
-    assert!(found >= SCRIBBLES / 2, "{found} channels were scribbled on");
+    assert!(found >= SCRIBBLES / 2, "only {found} channels were scribbled on");
     let before = others.ended();
     wait_until("others to be answered", || others.ended() > before + 50);
     for outcome in others.stop() {

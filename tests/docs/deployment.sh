@@ -81,7 +81,7 @@ engine_pid=$!
 ready=
 read -r ready <"$work/pipes/ready" || :
 [[ $ready == ready:* && $ready != *failed:* ]] ||
-    { cat "$work/log"; fail "the engine said: ${ready:-nothing}"; }
+    { cat "$work/log"; fail "the engine is not ready, and reported: ${ready:-nothing}"; }
 url=${ready#ready: }
 url=${url%%,*}
 

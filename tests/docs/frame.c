@@ -1,4 +1,5 @@
-// The source around each C example of the documents that is not a whole program.
+// The source that surrounds each C example of the documents that is not a whole program. The
+// example replaces the line HERE.
 #include <nightcore.h>
 #include <poll.h>
 #include <stdio.h>
