@@ -1,8 +1,8 @@
-//! A timer of the kernel, watched like a pipe.
+//! A kernel timer (timerfd), whose descriptor tokio watches like that of a pipe.
 //!
-//! It expires within some microseconds of its time, while the runtime's own timers count in
-//! milliseconds. As long as no timer of the runtime is set, the I/O thread also waits without a
-//! timeout, which costs less on every call.
+//! A kernel timer expires within a few microseconds of its time, while tokio's own timers have a
+//! resolution of one millisecond. As long as no tokio timer is set, the I/O thread also waits
+//! without a timeout, which makes every call cheaper.
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A timer. It takes one descriptor.
+/// A timer, which takes one file descriptor.
 pub struct Timer(AsyncFd<Descriptor>);
 
 struct Descriptor(TimerFd);
@@ -29,7 +29,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left for it.
+    /// Fails if the process has no descriptor left for the timer.
     pub fn new() -> io::Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
@@ -45,7 +45,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// When the kernel rejects the time.
+    /// Fails if the kernel rejects the time.
     pub fn set(&self, at: u64) -> io::Result<()> {
         let time = TimeSpec::from_duration(Duration::from_nanos(at.max(1)));
         Ok(self
@@ -59,7 +59,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// When the runtime ends.
+    /// Fails if the tokio runtime shuts down.
     pub async fn rung(&self) -> io::Result<()> {
         loop {
             poll_fn(|context| self.0.poll_read_ready(context)).await?.clear_ready();
@@ -74,7 +74,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// The errors of [`Timer::set`] and [`Timer::rung`].
+    /// Fails if [`Timer::set`] or [`Timer::rung`] fails.
     pub async fn wait_until(&self, at: u64) -> io::Result<()> {
         self.set(at)?;
         self.rung().await

@@ -19,7 +19,7 @@ struct Server {
     function: FunctionId,
     now: u64,
     running: Vec<(ChannelKey, CallNumber)>,
-    /// The processor time that its processes have used, in ns.
+    /// The processor time that the function's processes have used, in ns.
     used_ns: u64,
     /// The fraction of its time that a handler computes.
     share: f64,
@@ -53,7 +53,9 @@ impl Server {
                 Action::Read { function } => {
                     let reading = Some(Reading { used_ns: self.used_ns, crowd: 1.5 });
                     let read = Event::Read { function, reading };
-                    self.scheduler.event(self.now, read).expect("it is no worker's message");
+                    self.scheduler
+                        .event(self.now, read)
+                        .expect("only workers' messages are refused");
                 }
                 _ => {}
             }
@@ -77,7 +79,7 @@ impl Server {
         for (channel, call) in std::mem::take(&mut self.running) {
             let ran = Ran { began_at: self.now - MS, ended_at: self.now };
             let ended = self.scheduler.complete(self.now, channel, call, ran, Ok(Body(0)));
-            ended.expect("the worker runs it");
+            ended.expect("the worker runs the call");
             self.settle();
         }
     }
@@ -115,7 +117,7 @@ fn calls_of_an_event_loop_are_not_bounded() {
 }
 
 #[test]
-fn workers_min_is_kept() {
+fn computing_handlers_are_not_bounded_below_the_minimum() {
     let mut server = Server::new(Mode::Threads, 1.0);
     let spec = nightcore_engine::functions::Spec { min: 8, ..simulated::spec("Foo", WORKERS) };
     server.scheduler.set_spec(0, server.function, spec);

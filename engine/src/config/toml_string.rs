@@ -2,12 +2,13 @@
 
 use super::variables::escape;
 
-/// Writes a TOML string on one line, in which no variable is expanded.
+/// Writes a text as a TOML string on one line. Escapes the text, so that no variable in it is
+/// expanded.
 pub(super) fn string(text: &str) -> String {
     quote(&escape(text))
 }
 
-/// Writes a TOML string on one line.
+/// Writes a text as a TOML string on one line. Variables in the text are still expanded.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

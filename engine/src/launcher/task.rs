@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// A task for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SupervisorTask {
-    /// Start a container of this function, as this launch.
+    /// Start a container of this function. The launch's number identifies this start.
     Start {
         /// The launch's number.
         launch: u64,
@@ -39,7 +39,7 @@ pub enum SupervisorTask {
         /// Whether all containers of the generation fail.
         is_all: bool,
     },
-    /// Give a container no more calls: it ends after its last one.
+    /// Give a container no more calls. The container ends after its last call.
     SetAside {
         /// The launch.
         launch: u64,

@@ -50,7 +50,7 @@ mod tests {
         for now in 0..u64::from(HOT_CALLS) - 1 {
             assert!(!edges.count(now, one) && !edges.count(now, other));
         }
-        assert!(edges.count(10, one), "it has had enough");
+        assert!(edges.count(10, one), "the edge is hot");
         assert!(!edges.count(10, one), "the count starts again");
         for call in 1..10 {
             assert!(!edges.count(call * (WITHIN_NS + 1), other), "they are too far apart");

@@ -177,7 +177,7 @@ impl World {
                     // The function's handlers have used one core all the time.
                     let reading = Some(Reading { used_ns: self.now, crowd: 1.0 });
                     let read = self.scheduler.event(self.now, Event::Read { function, reading });
-                    read.expect("it is no worker's message");
+                    read.expect("only workers' messages are refused");
                 }
                 Action::Resumed { channel, call } => self.resumed(channel, call),
                 Action::End { container } => ended.push(container),

@@ -1,6 +1,6 @@
-//! Messages on the control socket: a fixed part of 64 bytes and a text. They create and retire
-//! workers and hand out memory; no call goes this way. [`FromEngine`] and [`FromContainer`] say
-//! which there are.
+//! Messages on the control socket. Each message has a fixed part of 64 bytes and a text. The
+//! messages create and retire workers and hand out memory; calls do not use the control socket.
+//! [`FromEngine`] and [`FromContainer`] list all messages.
 
 mod error;
 mod fixed;
