@@ -97,7 +97,7 @@ def test_functions_reply_with_http_statuses(start: Start) -> None:
     assert engine.log("FindUser") == ""
 
 
-def test_a_failed_call_raises_the_class_of_its_status(start: Start) -> None:
+def test_each_failure_reaches_the_caller_with_its_message(start: Start) -> None:
     engine = start("Catch", "Fail", program=PROGRAM)
     for status in FAILURES:
         assert "as it was told" in engine.post("Catch", status)[1], status
