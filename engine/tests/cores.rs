@@ -55,7 +55,7 @@ impl Server {
                     let read = Event::Read { function, reading };
                     self.scheduler
                         .event(self.now, read)
-                        .expect("only workers' messages are refused");
+                        .expect("only a worker's message can break a rule");
                 }
                 _ => {}
             }

@@ -2,13 +2,13 @@
 
 use super::variables::escape;
 
-/// Writes a text as a TOML string on one line. Escapes the text, so that no variable in it is
-/// expanded.
+/// Writes a text as a TOML string on one line. Escapes the text, so that nothing in it is expanded
+/// as a variable when the configuration is read.
 pub(super) fn string(text: &str) -> String {
     quote(&escape(text))
 }
 
-/// Writes a text as a TOML string on one line. Variables in the text are still expanded.
+/// Writes a text as a TOML string on one line. Variables in the text stay variables.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

@@ -177,7 +177,7 @@ impl World {
                     // The function's handlers have used one core all the time.
                     let reading = Some(Reading { used_ns: self.now, crowd: 1.0 });
                     let read = self.scheduler.event(self.now, Event::Read { function, reading });
-                    read.expect("only workers' messages are refused");
+                    read.expect("only a worker's message can break a rule");
                 }
                 Action::Resumed { channel, call } => self.resumed(channel, call),
                 Action::End { container } => ended.push(container),
