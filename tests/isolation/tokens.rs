@@ -6,9 +6,9 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::process::Command;
 
-/// The functions `EchoC` and `Echo`. From its second process on, `EchoC` writes its environment into
-/// the file `environment`, and does not greet the engine before there is a file `go`. `wrapper`
-/// runs its worker.
+/// The functions `EchoC` and `Echo`. From its second process on, `EchoC` writes its environment
+/// into the file `environment`, and does not greet the engine before there is a file `go`.
+/// `wrapper` runs its worker.
 fn late(wrapper: &str) -> Setup {
     let worker = c();
     let worker = worker.display();
@@ -20,8 +20,8 @@ fn late(wrapper: &str) -> Setup {
     Setup::new().command("EchoC", &["sh", "-c", &script], "").functions(&["Echo"], &c())
 }
 
-/// Ends the first process of `EchoC`, and waits until the second one runs. Returns its variables for
-/// the protocol.
+/// Ends the first process of `EchoC`, and waits until the second one runs. Returns its variables
+/// for the protocol.
 fn second_process(engine: &Engine) -> Vec<(String, String)> {
     process::signal(engine.container("EchoC"), Signal::SIGKILL);
     let path = engine.home().path().join("environment");
@@ -55,7 +55,8 @@ fn a_stolen_token_admits_no_other_process() {
 fn a_function_cannot_take_the_place_of_another_one() {
     // The process of the thief is a child of the launcher, as that of its victim is.
     let steal = format!(
-        "until [ -e environment ]; do sleep 0.01; done; export $(grep '^NIGHTCORE_' environment); {}",
+        "until [ -e environment ]; do sleep 0.01; done; \
+         export $(grep '^NIGHTCORE_' environment); {}",
         c().display()
     );
     let script = format!("({steal}) & exec {}", c().display());
