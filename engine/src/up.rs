@@ -9,7 +9,8 @@ use crate::directory::{self, Directory, make_private};
 use crate::engine_log::log;
 use crate::engine_sockets::{EngineSockets, keep as keep_sockets};
 use crate::gateway::{
-    Gateway, Health, MAX_HEADER_BYTES, RequestLimits, Service, Stop, keep_timeouts,
+    DescriptorReserve, Gateway, Health, MAX_HEADER_BYTES, RequestLimits, Service, Stop,
+    keep_timeouts,
 };
 use crate::ids::FunctionId;
 use crate::launcher::{ProcessManager, outlive_file_size_limit, raise_open_files};
@@ -95,6 +96,7 @@ impl Health for CoreHealth {
 /// way, and after a third one not for processes. SIGHUP reloads the configuration.
 pub async fn run(options: Options<'_>) -> Result<()> {
     let Options { config, directory, is_named, ready, purpose, give_back } = options;
+    let reserve = Rc::new(DescriptorReserve::open());
     outlive_file_size_limit().context("cannot ignore SIGXFSZ")?;
     let open_files = raise_open_files().context("cannot raise the limit of open files")?;
     let shares = Shares::of_this_process().context("cannot ask for the limit of open files")?;
@@ -147,6 +149,7 @@ pub async fn run(options: Options<'_>) -> Result<()> {
         control_socket: control_socket.to_string_lossy().into_owned(),
         max_body_bytes,
         reloads,
+        reserve,
         older_children: processes.older_children(),
     });
     sockets.borrow_mut().open(control_socket, {

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 /// A variable that is set for every process of an engine. Its value is the home and the engine's
 /// number there. It identifies the processes, whatever their parents are.
 pub(crate) const MARK: &str = "NIGHTCORE_TEST_HOME";
+/// The variables of sanitizers, with which `make test-deep` builds libnightcore, as TOML.
+const SANITIZERS: &str = r#""ASAN_OPTIONS", "TSAN_OPTIONS""#;
 /// The maximum length of the base folder: an engine's directory of more than 90 bytes is refused.
 const MAX_BASE_BYTES: usize = 60;
 
@@ -101,6 +103,14 @@ impl Home {
         self.start_by(self.command("dev"))
     }
 
+    /// Starts an engine with `nightcore dev`, with these variables in its environment.
+    #[track_caller]
+    pub fn start_dev_with(self: &Arc<Self>, variables: &[(&str, &str)]) -> Engine {
+        let mut command = self.command("dev");
+        command.envs(variables.iter().copied());
+        self.start_by(command)
+    }
+
     /// Starts an engine with this subcommand, with its standard output and standard error
     /// redirected.
     #[track_caller]
@@ -137,6 +147,8 @@ impl Home {
         let mark =
             format!("{}#{}", self.path().display(), self.starts.fetch_add(1, Ordering::Relaxed));
         command.env(MARK, &mark);
+        let inherited = format!("defaults.env_inherit=[{MARK:?}, {SANITIZERS}]");
+        command.arg("--set").arg(inherited);
         Engine::start(self.clone(), mark, command, outputs)
     }
 }

@@ -50,7 +50,7 @@ fn signals_are_as_in_a_new_login_whatever_the_engine_was_started_with() {
 
 #[test]
 fn variables_of_a_service_manager_are_for_the_engine_alone() {
-    let own = "env = { LISTEN_FDNAMES = \"mine\" }";
+    let own = "env = { LISTEN_FDNAMES = \"mine\" }\nenv_inherit = [\"*\"]";
     let home = told(&c(), own);
     let path = home.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
@@ -76,5 +76,29 @@ fn variables_of_a_service_manager_are_for_the_engine_alone() {
     assert_eq!(has("LISTEN_FDNAMES").map(String::as_str), Some("env LISTEN_FDNAMES=mine"));
     assert_eq!(has("STATE_DIRECTORY").map(String::as_str), Some("env STATE_DIRECTORY=/kept"));
     drop(manager);
+    engine.stop();
+}
+
+#[test]
+fn a_function_gets_harmless_variables_and_those_that_its_table_names() {
+    let home = told(&c(), "env_inherit = [\"NAMED\", \"BY_ITS_*\", \"NIGHTCORE_TEST_*\"]");
+    let set = ["SECRET=1", "NAMED=2", "NAMED_TOO=3", "BY_ITS_BEGINNING=4", "LC_TIME=C", "TZ=UTC"];
+    let engine = home.start_under("env", &set);
+    let printed = printed(&engine);
+    let mut got: Vec<&str> = printed.iter().filter_map(|line| line.strip_prefix("env ")).collect();
+    got.retain(|line| set.contains(line));
+    got.sort_unstable();
+    assert_eq!(got, ["BY_ITS_BEGINNING=4", "LC_TIME=C", "NAMED=2", "TZ=UTC"]);
+    assert!(printed.iter().any(|line| line.starts_with("env PATH=")), "{printed:?}");
+    engine.stop();
+}
+
+#[test]
+fn a_build_gets_the_whole_environment() {
+    let build = "build = [\"sh\", \"-c\", \"env >built\"]";
+    let home = Setup::new().function("Echo", &c(), build).home();
+    let engine = home.start_dev_with(&[("SECRET", "1")]);
+    let built = std::fs::read_to_string(home.path().join("built")).unwrap();
+    assert!(built.lines().any(|line| line == "SECRET=1"), "{built}");
     engine.stop();
 }

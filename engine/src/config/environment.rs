@@ -82,7 +82,7 @@ pub(super) fn read(item: &Item<'_>, report: &mut ConfigReport<'_>) -> Environmen
     env
 }
 
-fn problem_of_name(name: &str) -> Option<String> {
+pub(super) fn problem_of_name(name: &str) -> Option<String> {
     if ENGINES_VARIABLES.contains(&name) {
         return Some(format!("{name} is for the engine to set"));
     }

@@ -181,7 +181,7 @@ pub fn reference() -> Vec<(String, &'static str)> {
             "required: the program and its arguments, never given to a shell",
         ),
         line(r#"cwd = ".""#, "the folder it runs in"),
-        line("env = {}", "variables that are added to the engine's own"),
+        line("env = {}", "variables of its processes"),
         line(
             r#"# env_file = ".env""#,
             "files of variables, one NAME=value a line, such as secrets",

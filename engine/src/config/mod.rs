@@ -37,7 +37,7 @@ mod variables;
 pub use checked::{AdminConfig, AsWritten, Config, FunctionConfig, GatewayConfig, Purpose};
 pub use error::{ConfigError, ConfigErrors};
 pub use function::reference;
-pub use keys::{Build, Keys, Limits, QueueBounds, Recycle, WorkerBounds};
+pub use keys::{Build, InheritedVariables, Keys, Limits, QueueBounds, Recycle, WorkerBounds};
 pub use limits::*;
 pub use setting::Setting;
 pub use units::{format_duration, format_size, parse_duration};

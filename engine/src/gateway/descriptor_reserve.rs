@@ -7,11 +7,13 @@ use std::fs::File;
 /// process and one for a file of `/proc`.
 const DESCRIPTORS: usize = 2;
 
-/// Some descriptors that are open for nothing else.
-pub(super) struct DescriptorReserve(Cell<Vec<File>>);
+/// Some descriptors that are open for nothing else. They are opened when the engine starts. So they
+/// have low numbers, which stay usable if the limit of open files is lowered.
+pub struct DescriptorReserve(Cell<Vec<File>>);
 
 impl DescriptorReserve {
-    pub(super) fn new() -> DescriptorReserve {
+    /// Opens the descriptors.
+    pub fn open() -> DescriptorReserve {
         DescriptorReserve(Cell::new(open()))
     }
 

@@ -30,6 +30,7 @@ pub use calls::{Answer, Called, Calls};
 pub use client::{Client, OpenRequest};
 pub use connections::{MAX_STREAMS, Room};
 pub use deadline::{TIMEOUT_HEADER, timeout};
+pub use descriptor_reserve::DescriptorReserve;
 pub use exchange::Site;
 pub use problem::only_get;
 pub use request::MAX_HEADER_BYTES;

@@ -95,7 +95,7 @@ pub struct Gateway {
     connections: ClientConnections,
     memory: Memory,
     /// Whether it finds out the processes of its clients, and the descriptors to do so.
-    reserve: Option<DescriptorReserve>,
+    reserve: Option<Rc<DescriptorReserve>>,
 }
 
 impl Gateway {
@@ -108,8 +108,8 @@ impl Gateway {
 
     /// Creates such a gateway that finds out from which processes its clients connect. This takes
     /// about 20 µs for each ancestor of the process.
-    pub fn for_processes(room: Room, memory: Memory) -> Gateway {
-        Gateway { reserve: Some(DescriptorReserve::new()), ..Gateway::with_room(room, memory) }
+    pub fn for_processes(room: Room, memory: Memory, reserve: Rc<DescriptorReserve>) -> Gateway {
+        Gateway { reserve: Some(reserve), ..Gateway::with_room(room, memory) }
     }
 
     /// Binds an address. The error names the address.

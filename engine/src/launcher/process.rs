@@ -194,6 +194,8 @@ impl Launcher {
         }
         command
             .args(launch.command.iter().skip(1))
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| launch.inherits.includes(name.as_bytes())))
             .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .env(LOG_KEY_VARIABLE, key.digits())
             .current_dir(&launch.cwd)

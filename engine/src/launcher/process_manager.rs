@@ -7,7 +7,7 @@ use super::link::LauncherLink;
 use super::recycling::{Used, memory_of};
 use super::supervisor::{History, Supervisor, SupervisorTask};
 use super::wire::{Launch, News, Order};
-use crate::config::{self, Limits, Recycle};
+use crate::config::{self, InheritedVariables, Limits, Recycle};
 use crate::core::{ContainerEvent, CoreHandle};
 use crate::directory;
 use crate::engine_log::log;
@@ -168,7 +168,8 @@ impl ProcessManager {
             command: build.words.clone(),
             cwd: function.cwd.clone().into_os_string(),
             env: env.collect(),
-            // The function's limits are for its containers: a compiler needs more.
+            // These are for the function's containers: a compiler needs more.
+            inherits: InheritedVariables::all(),
             limits: Limits::default(),
         }))?;
         self.builds.add(launch);
@@ -485,6 +486,7 @@ impl ProcessManager {
             command: function.command.clone(),
             cwd: function.cwd.clone().into_os_string(),
             env,
+            inherits: function.keys.env_inherit.clone(),
             limits: function.keys.limits.clone(),
         }));
         sent.map_err(|error| {

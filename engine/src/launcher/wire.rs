@@ -4,7 +4,7 @@
 //! Paths and variables may contain any bytes, as on the system.
 
 use super::end::End;
-use crate::config::Limits;
+use crate::config::{InheritedVariables, Limits};
 use crate::process_tree::ProcessIdentity;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -25,6 +25,8 @@ pub(super) struct Launch {
     pub(super) command: Vec<String>,
     pub(super) cwd: OsString,
     pub(super) env: Vec<(String, OsString)>,
+    /// The variables of the launcher that it gets as well.
+    pub(super) inherits: InheritedVariables,
     pub(super) limits: Limits,
 }
 

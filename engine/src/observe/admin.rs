@@ -4,7 +4,8 @@
 use crate::aside::run_aside;
 use crate::core::CoreCalls;
 use crate::gateway::{
-    Calls, Client, Gateway, RequestBody, Room, Site, Stop, response, tell_id, timeout,
+    Calls, Client, DescriptorReserve, Gateway, RequestBody, Room, Site, Stop, response, tell_id,
+    timeout,
 };
 use crate::observe::metrics::CONTENT_TYPE;
 use crate::observe::status::Observed;
@@ -85,6 +86,8 @@ pub struct AdminPages {
     pub max_body_bytes: u64,
     /// The channel for reload requests.
     pub reloads: mpsc::UnboundedSender<reload::Request>,
+    /// The descriptors for finding out which process asks.
+    pub reserve: Rc<DescriptorReserve>,
     /// The children of this process that are older than the engine. Its other descendants are
     /// processes of functions.
     pub older_children: Vec<ProcessIdentity>,
@@ -93,7 +96,7 @@ pub struct AdminPages {
 impl AdminPages {
     /// Serves the pages for ever.
     pub async fn serve(self: Rc<Self>, listener: UnixListener, room: Room) {
-        let gateway = Gateway::for_processes(room, self.observed.memory);
+        let gateway = Gateway::for_processes(room, self.observed.memory, self.reserve.clone());
         gateway.serve(listener, self, Stop::default()).await;
     }
 }

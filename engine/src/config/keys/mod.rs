@@ -6,6 +6,7 @@
 //! type are read and written is a [`Kind`].
 
 mod build;
+mod inherited;
 mod kind;
 mod limits;
 mod optional;
@@ -15,6 +16,7 @@ mod scalar;
 mod workers;
 
 pub use build::Build;
+pub use inherited::InheritedVariables;
 pub use limits::Limits;
 pub use queue::QueueBounds;
 pub use recycle::Recycle;
@@ -28,6 +30,7 @@ use super::limits::{
 };
 use super::read::{ConfigReport, Item};
 use build::BuildKind;
+use inherited::InheritedKind;
 use kind::{Kind, Value};
 use limits::LimitsKind;
 use nightcore_runtime::protocol::control::{ChannelKind, Placement};
@@ -110,6 +113,9 @@ macro_rules! keys {
 
 // In the order in which `check --print` and docs/configuration.md show them.
 keys! {
+    "variables of the engine that its processes get besides a few harmless ones; \"*\": all"
+    env_inherit: InheritedVariables = InheritedKind => Replaces;
+
     "how many processes run it"
     processes: u32 = Integer { range: 1..=MAX_PROCESSES, default: DEFAULT_PROCESSES } => Replaces;
 

@@ -54,6 +54,29 @@ image = "x"
 }
 
 #[test]
+fn inherited_variables() {
+    let text = r#"
+[functions.Foo]
+command = ["./foo"]
+env_inherit = ["A*B", "NIGHTCORE_TOKEN", "", "A=B", 3, "*", "NIGHTCORE_*", "A"]
+[functions.Bar]
+command = ["./foo"]
+env_inherit = "A"
+"#;
+    assert_eq!(
+        messages(text),
+        [
+            r#"4:16: env_inherit[0]: "A*B": a * stands at the end of a name only"#,
+            "4:23: env_inherit[1]: NIGHTCORE_TOKEN is for the engine to set",
+            r#"4:42: env_inherit[2]: "" cannot be the name of a variable"#,
+            r#"4:46: env_inherit[3]: "A=B" cannot be the name of a variable"#,
+            "4:53: env_inherit[4]: expected a string such as \"RUST_LOG\", found integer",
+            r#"7:15: env_inherit: expected an array such as ["RUST_LOG", "AWS_*"], found string"#,
+        ]
+    );
+}
+
+#[test]
 fn routes() {
     let no_path = "route: a route is the path of a URL: other characters than letters, digits and \
                    -._~!$&'()*+,;=:@ are written as %20";

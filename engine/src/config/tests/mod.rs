@@ -112,6 +112,7 @@ recycle = { calls = 5, memory = "2MiB" }
 command = ["./foo", "--verbose"]
 cwd = "data"
 env = { A = "own", C = "line\nbreak \"quoted\" \\ \u0001 \u007f é" }
+env_inherit = ["RUST_LOG", "AWS_*"]
 processes = 2
 workers.min = 3
 timeout = "250ms"

@@ -38,6 +38,7 @@ memory = "auto"
 command = ["./foo"]
 cwd = "."
 env = { "A" = "1" }
+env_inherit = []
 processes = 1
 workers = { min = 1 }  # max: 64 threads, or 1024 calls on event loops
 timeout = "30s"
