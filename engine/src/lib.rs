@@ -35,6 +35,7 @@ pub mod reload;
 pub mod scheduler;
 pub mod tcp;
 pub mod timer;
+mod tracing;
 pub mod transport;
 pub mod up;
 pub mod wall_clock;

@@ -79,6 +79,9 @@ pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    use std::io::Read;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn the_peer_of_a_pair_is_this_process() {
@@ -93,26 +96,33 @@ mod tests {
         assert_eq!(peer.lineage().unwrap()[0], ProcessIdentity::of(peer.pid).unwrap());
         assert!(pidfd_open(i32::MAX).is_err());
     }
+    /// The path of the socket to which the process of another test connects.
+    const SOCKET: &str = "NIGHTCORE_TEST_SOCKET";
+
+    #[test]
+    #[ignore = "another test runs it in a process of its own"]
+    fn connects_and_waits() {
+        let _connected = UnixStream::connect(std::env::var(SOCKET).unwrap()).unwrap();
+        io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    }
+
     #[test]
     fn a_peer_that_has_died_is_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let connect = "import socket, sys\n\
-                       s = socket.socket(socket.AF_UNIX)\n\
-                       s.connect(sys.argv[1])\n\
-                       sys.stdin.read()";
-        let mut child = std::process::Command::new("python3")
-            .args(["-c", connect])
-            .arg(&path)
-            .stdin(std::process::Stdio::piped())
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "peer::tests::connects_and_waits"])
+            .env(SOCKET, &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let (socket, _) = listener.accept().unwrap();
         let peer = Peer::of(&socket).unwrap();
         assert_eq!(peer.lineage().unwrap()[0].pid, child.id() as i32);
         drop(child.stdin.take());
-        child.wait().unwrap();
+        assert!(child.wait().unwrap().success());
         assert!(peer.lineage().is_err());
     }
 }

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 pub(crate) const MARK: &str = "NIGHTCORE_TEST_HOME";
 /// The variables of sanitizers, with which `make test-deep` builds libnightcore, as TOML.
 const SANITIZERS: &str = r#""ASAN_OPTIONS", "TSAN_OPTIONS""#;
+/// The argument that lets other processes of this user trace the engine.
+const TRACE: &str = "--trace";
 /// The maximum length of the base folder: an engine's directory of more than 90 bytes is refused.
 const MAX_BASE_BYTES: usize = 60;
 
@@ -63,6 +65,10 @@ impl Home {
             .arg("--dir")
             .arg(self.directory());
         command.current_dir(self.path());
+        // Tests look at the engine through /proc, which otherwise only root can.
+        if matches!(subcommand, "up" | "dev") && !nix::unistd::geteuid().is_root() {
+            command.arg(TRACE);
+        }
         command
     }
 
@@ -129,6 +135,17 @@ impl Home {
         let up = self.command("up");
         let mut command = Command::new(program);
         command.args(arguments).arg(up.get_program()).args(up.get_args());
+        command.current_dir(self.path());
+        self.start_by(command)
+    }
+
+    /// Starts an engine under another program. Only root can trace the engine.
+    #[track_caller]
+    pub fn start_untraced(self: &Arc<Self>, program: &str, arguments: &[&str]) -> Engine {
+        let up = self.command("up");
+        let mut command = Command::new(program);
+        command.args(arguments).arg(up.get_program());
+        command.args(up.get_args().filter(|argument| *argument != TRACE));
         command.current_dir(self.path());
         self.start_by(command)
     }

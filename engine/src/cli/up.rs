@@ -5,6 +5,7 @@ use super::exit::{EXIT_BAD_INPUT, Exit};
 use super::runtime::runtime;
 use crate::config::Purpose;
 use crate::engine_log::{Columns, log, use_columns};
+use crate::tracing::forbid_tracing;
 use crate::up::{Options, run};
 use nix::sys::signal::Signal;
 use std::fs::File;
@@ -19,6 +20,10 @@ pub struct Up {
     engine: Engine,
     #[command(flatten)]
     settings: SetOptions,
+    /// Let debuggers and profilers of this user trace the engine and its launcher, and let these
+    /// write core dumps; without it, only root can. Functions can be traced in any case
+    #[arg(long)]
+    trace: bool,
     /// Write a line to this descriptor when all functions are ready
     #[arg(long, value_name = "N")]
     ready_fd: Option<i32>,
@@ -37,6 +42,9 @@ impl Up {
 
     fn run_for(self, purpose: Purpose, give_back: fn()) -> Result<(), Exit> {
         end_with_package_manager();
+        if !self.trace {
+            forbid_tracing().map_err(Exit::bad_input)?;
+        }
         let config = load(&self.engine.config, &self.settings, purpose)?;
         if purpose == Purpose::Develop {
             use_columns(Columns::new(

@@ -5,6 +5,7 @@ use super::wire::{Encoded, News, Order, encode, receive_json, send_encoded};
 use crate::core::CoreHandle;
 use crate::engine_log::{columns, log};
 use crate::peer::pidfd_open;
+use crate::tracing::may_be_traced;
 use crate::transport::{FlushResult, Outbox};
 use crate::watched::Watched;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -39,6 +40,9 @@ impl LauncherLink {
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.arg0("nightcore").arg("launcher").arg("--socket").arg(fd.to_string());
         command.arg("--open-files").arg(open_files.to_string());
+        if may_be_traced() {
+            command.arg("--trace");
+        }
         if let Some(columns) = columns() {
             command.arg("--columns").arg(columns.name_width().to_string());
         }
