@@ -73,6 +73,7 @@ listen = "127.0.0.1:0"
 [functions.$1]
 command = $3
 route = "$2"
+env_inherit = ["NODE_ENV", "PYTHONHASHSEED"]
 [functions.Upper]
 command = ["$kept/venv/bin/python", "$PWD/examples/apps/upper.py"]
 external = false
@@ -118,14 +119,14 @@ print(s.getsockname()[1])')
             command -v npm >/dev/null || { echo "skipped: express: npm is not there"; continue; }
             express
             own env node "$kept/express/app.mjs"
-            as_function Express / "[\"env\", \"-u\", \"PORT\", \"node\", \"$kept/express/app.mjs\"]"
+            as_function Express / "[\"node\", \"$kept/express/app.mjs\"]"
             compare express "" ""
             ;;
         chi)
             command -v go >/dev/null || { echo "skipped: chi: Go is not there"; continue; }
             go_app
             own "$kept/chi"
-            as_function Chi / "[\"env\", \"-u\", \"PORT\", \"$kept/chi\"]"
+            as_function Chi / "[\"$kept/chi\"]"
             compare chi "" ""
             ;;
         *) fail "there is no app $app" ;;
