@@ -35,11 +35,15 @@ compile worker tests/workers/c/{main,answers,calls,processes,text,waits}.c
 compile loop tests/workers/c/event_loop.c
 compile threads tests/workers/c/threads.c
 
-export TSAN_OPTIONS=halt_on_error=1
 head -c 65536 /dev/zero | tr '\0' x >"$work/large"
 for channel in ring fifo; do
-    printf '[gateway]\nlisten = "127.0.0.1:0"\n[defaults]\nchannel = "%s"\n' "$channel" \
-        >"$work/nightcore.toml"
+    cat >"$work/nightcore.toml" <<END
+[gateway]
+listen = "127.0.0.1:0"
+[defaults]
+channel = "$channel"
+env = { TSAN_OPTIONS = "halt_on_error=1" }
+END
     for function in Call FanOut Fail TryCall; do
         printf '[functions.%s]\ncommand = ["./worker"]\n' "$function" >>"$work/nightcore.toml"
     done
