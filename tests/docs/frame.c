@@ -1,5 +1,5 @@
 // The source that surrounds each C example of the documents that is not a whole program. The
-// example replaces the line HERE.
+// example replaces the marked line.
 #include <nightcore.h>
 #include <poll.h>
 #include <stdio.h>
