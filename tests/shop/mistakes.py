@@ -137,7 +137,7 @@ MISTAKES = [
         CART_COMMAND,
         'command = ["python4", "cart/cart.py"]',
         checks=(
-            r"nightcore\.toml:19:12: command not found: \"python4\" is not in PATH",
+            r"nightcore\.toml:20:12: command not found: \"python4\" is not in PATH",
             r"19 \| command = \[",
         ),
     ),
