@@ -138,7 +138,7 @@ MISTAKES = [
         'command = ["python4", "cart/cart.py"]',
         checks=(
             r"nightcore\.toml:20:12: command not found: \"python4\" is not in PATH",
-            r"19 \| command = \[",
+            r"20 \| command = \[",
         ),
     ),
     Mistake(
