@@ -4,8 +4,8 @@ use super::rate_limiter::RateLimiter;
 use super::state::{Core, CoreHandle};
 use crate::ids::ContainerKey;
 use crate::transport::{
-    Alarm, BlockCopy, CloseReason, ControlSocket, Disconnect, FromProcess, Listener, PollResult,
-    Process, Reader, ReaderEvent, Stranger,
+    Alarm, BlockCopy, CloseReason, ControlSocket, Disconnect, FromProcess, Greeting, Listener,
+    PollResult, Process, Reader, ReaderEvent, Stranger,
 };
 use nightcore_runtime::clock::now_ns;
 use nightcore_runtime::protocol::limits::TOKEN_BYTES;
@@ -65,7 +65,9 @@ async fn admit(core: CoreHandle, stranger: Stranger) {
     let Some(greeting) = stranger.greeting().await else { return };
     wait_for_start(&core, &greeting.hello.token).await;
     let Some(key) = core.borrow_mut().greeted(&greeting) else { return };
-    let (control, pidfd) = (greeting.control.clone(), greeting.peer.pidfd);
+    let Greeting { control, peer, counted, .. } = greeting;
+    drop(counted);
+    let pidfd = peer.pidfd;
     let loss = listen(&core, key, &control, pidfd).await;
     // Before it died, the process may have written messages that are ready in its pipes. They are
     // read first.

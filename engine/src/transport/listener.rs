@@ -25,8 +25,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A bound control socket.
 pub struct Listener {
     fd: Watched,
-    /// How many connections have not greeted yet, and the bound on them. Each holds a descriptor,
-    /// and the engine does not know yet whose it is.
+    /// How many connections are not known yet, and the bound on them: they have not greeted, or
+    /// their greeting is not decided. Each holds a descriptor, and the engine does not know yet
+    /// whose it is.
     strangers: Rc<Cell<usize>>,
     most: usize,
 }
@@ -45,6 +46,8 @@ pub struct Greeting {
     pub(crate) peer: Peer,
     /// The connection.
     pub(crate) control: Rc<ControlSocket>,
+    /// Counts the connection as one of a stranger until it has been admitted or refused.
+    pub(crate) counted: CountedStranger,
 }
 
 impl Listener {
@@ -99,8 +102,7 @@ impl Stranger {
         set_nonblocking(&fd).ok()?;
         let control = ControlSocket::new(fd).ok()?;
         let hello = tokio::time::timeout(GREETING_TIMEOUT, hello(&control)).await.ok()??;
-        drop(counted);
-        Some(Greeting { hello, peer, control })
+        Some(Greeting { hello, peer, control, counted })
     }
 }
 
@@ -117,8 +119,8 @@ async fn hello(control: &ControlSocket) -> Option<Hello> {
     }
 }
 
-/// Counts a connection that has not greeted, while this lives.
-struct CountedStranger(Rc<Cell<usize>>);
+/// Counts a connection that is not known yet, while this lives.
+pub(crate) struct CountedStranger(Rc<Cell<usize>>);
 
 impl CountedStranger {
     fn new(count: &Rc<Cell<usize>>) -> CountedStranger {
