@@ -22,7 +22,14 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn of(socket: &impl AsFd) -> io::Result<Peer> {
         let credentials = getsockopt(&socket.as_fd(), PeerCredentials)?;
-        let pidfd = pidfd_of(socket).or_else(|_| pidfd_open(credentials.pid()))?;
+        let pidfd = match pidfd_of(socket) {
+            // The kernel does not know the option. After any other error, for example because the
+            // process has ended, the pid may be that of another process.
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+                pidfd_open(credentials.pid())?
+            }
+            pidfd => pidfd?,
+        };
         Ok(Peer { pid: credentials.pid(), uid: credentials.uid(), pidfd })
     }
 
