@@ -20,20 +20,35 @@ pub struct ProcessIdentity {
 /// The fields of `/proc/PID/stat` that are used here.
 struct Stat {
     parent: i32,
+    /// The number of threads. It is 0 if the process was reaped while the kernel wrote the file,
+    /// and then the parent is 0 as well, whatever it was.
+    threads: u32,
     started_at: u64,
+}
+
+/// Returns the error of a process that is not there any more.
+fn ended(pid: i32) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("process {pid} has ended"))
 }
 
 impl Stat {
     fn of(pid: i32) -> io::Result<Stat> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        Stat::parse(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is {text:?}")))
+        // The file of the main thread has the same values. That of the process takes time for each
+        // thread, 1 ms for 10,000.
+        let path = format!("/proc/{pid}/task/{pid}/stat");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+        let stat = Stat::parse(&text);
+        let stat = stat.ok_or_else(|| io::Error::other(format!("{path} is {text:?}")))?;
+        if stat.threads == 0 { Err(ended(pid)) } else { Ok(stat) }
     }
 
     fn parse(text: &str) -> Option<Stat> {
         // The name, which is in parentheses, may contain any characters. The state follows it.
         let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
         let parent = fields.next()?.parse().ok()?;
-        Some(Stat { parent, started_at: fields.nth(17)?.parse().ok()? })
+        let threads = fields.nth(15)?.parse().ok()?;
+        Some(Stat { parent, threads, started_at: fields.nth(1)?.parse().ok()? })
     }
 }
 
@@ -54,7 +69,7 @@ impl ProcessIdentity {
         if stat.started_at == self.started_at {
             return Ok(stat.parent);
         }
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} has ended", self.pid)))
+        Err(ended(self.pid))
     }
 
     /// Returns the parent; `None` if it is outside of this PID namespace, or there is none.
@@ -139,6 +154,23 @@ mod tests {
         shell.wait().unwrap();
         assert!(!program.lineage().unwrap().contains(&between));
         drop(input);
+    }
+
+    #[test]
+    fn a_process_that_is_being_reaped_is_never_without_a_parent() {
+        for _ in 0..200 {
+            let mut child = Command::new("true").spawn().unwrap();
+            let pid = child.id() as i32;
+            let identity = ProcessIdentity::of(pid).unwrap();
+            let reaper = std::thread::spawn(move || child.wait().unwrap());
+            while let Ok(parent) = identity.parent_pid() {
+                assert_eq!(parent, std::process::id() as i32);
+            }
+            reaper.join().unwrap();
+        }
+        // The file of such a process, as the kernel writes it.
+        let text = "7 (true) X 0 -1 -1 0 -1 4194380 21 0 0 0 0 0 0 0 20 0 0 0 683752 0 0";
+        assert_eq!(Stat::parse(text).unwrap().threads, 0);
     }
 
     #[test]
