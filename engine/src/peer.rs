@@ -40,11 +40,25 @@ impl Peer {
     /// If the process has died, has too many ancestors, is in another PID namespace, or `/proc`
     /// cannot be read.
     pub(crate) fn lineage(&self) -> io::Result<Vec<ProcessIdentity>> {
-        let lineage = ProcessIdentity::of(self.pid)?.lineage()?;
+        self.while_alive(ProcessIdentity::lineage)
+    }
+
+    /// Whether the process is this one or a descendant of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::lineage`].
+    pub(crate) fn descends_from(&self, ancestor: ProcessIdentity) -> io::Result<bool> {
+        self.while_alive(|process| process.descends_from(ancestor))
+    }
+
+    /// Finds something out about the process.
+    fn while_alive<T>(&self, find: impl FnOnce(ProcessIdentity) -> io::Result<T>) -> io::Result<T> {
+        let found = find(ProcessIdentity::of(self.pid)?)?;
         // Another process can have the pid only if this one has died.
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::ZERO)? {
-            0 => Ok(lineage),
+            0 => Ok(found),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "the process has died")),
         }
     }

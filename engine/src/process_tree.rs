@@ -6,6 +6,8 @@ use std::io;
 /// The most ancestors of a process that are looked at. A wrapper such as `npm start` adds two or
 /// three, a user's terminal about ten. A process could have thousands to keep the engine busy.
 const MAX_ANCESTORS: usize = 64;
+/// How often the ancestors of a process are looked at if one of them ends meanwhile.
+const MAX_WALKS: usize = 3;
 
 /// A process. Its pid can become that of another process when it has ended, so the time of its
 /// start belongs to its identity.
@@ -72,7 +74,9 @@ impl ProcessIdentity {
         Err(ended(self.pid))
     }
 
-    /// Returns the parent; `None` if it is outside of this PID namespace, or there is none.
+    /// Returns the parent; `None` if it is outside of this PID namespace, or there is none. An init
+    /// process that is hidden, as by the option `hidepid` of `/proc`, counts as none: it has no
+    /// parent.
     fn parent(self) -> io::Result<Option<ProcessIdentity>> {
         loop {
             let pid = self.parent_pid()?;
@@ -83,7 +87,10 @@ impl ProcessIdentity {
             // If the parent had ended before it was looked at, the process would have another one.
             // A process is only handed on to an ancestor, so this loop ends.
             if self.parent_pid()? == pid {
-                return parent.map(Some);
+                return match parent {
+                    Err(_) if pid == 1 => Ok(None),
+                    parent => parent.map(Some),
+                };
             }
         }
     }
@@ -94,17 +101,48 @@ impl ProcessIdentity {
     ///
     /// If the process has ended, has too many ancestors, or `/proc` cannot be read.
     pub(crate) fn lineage(self) -> io::Result<Vec<ProcessIdentity>> {
-        let mut lineage = vec![self];
-        let mut process = self;
-        while let Some(parent) = process.parent()? {
-            if lineage.len() > MAX_ANCESTORS {
-                let text = format!("process {} has more than {MAX_ANCESTORS} ancestors", self.pid);
-                return Err(io::Error::other(text));
+        let mut tries = 0;
+        loop {
+            let mut lineage = Vec::new();
+            let walked = self.find_ancestor(|process| {
+                lineage.push(process);
+                false
+            });
+            tries += 1;
+            match walked {
+                Ok(_) => return Ok(lineage),
+                Err(error) if tries == MAX_WALKS => return Err(error),
+                // An ancestor may have ended meanwhile, and the process has another parent then.
+                Err(_) => {}
             }
-            lineage.push(parent);
-            process = parent;
         }
-        Ok(lineage)
+    }
+
+    /// Whether the process is this one or a descendant of it. Ancestors of that one are not looked
+    /// at: they may be hidden from this process.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::lineage`].
+    pub(crate) fn descends_from(self, ancestor: ProcessIdentity) -> io::Result<bool> {
+        self.find_ancestor(|process| process == ancestor)
+    }
+
+    /// Looks at the process, its parent, the parent's parent and so on. Returns whether one was
+    /// found.
+    fn find_ancestor(self, mut is_it: impl FnMut(ProcessIdentity) -> bool) -> io::Result<bool> {
+        let mut process = self;
+        for _ in 0..=MAX_ANCESTORS {
+            if is_it(process) {
+                return Ok(true);
+            }
+            match process.parent()? {
+                Some(parent) => process = parent,
+                None => return Ok(false),
+            }
+        }
+        let text = format!("process {} has more than {MAX_ANCESTORS} ancestors", self.pid);
+        Err(io::Error::other(text))
     }
 }
 
@@ -136,7 +174,9 @@ mod tests {
         let between = ProcessIdentity::of(shell.id() as i32).unwrap();
         for ancestor in [program, between, own()] {
             assert!(program.lineage().unwrap().contains(&ancestor));
+            assert!(program.descends_from(ancestor).unwrap());
         }
+        assert!(!own().descends_from(between).unwrap());
         assert!(!own().lineage().unwrap().contains(&between));
         let earlier = ProcessIdentity { started_at: between.started_at - 1, ..between };
         assert!(!program.lineage().unwrap().contains(&earlier), "another process had that pid");

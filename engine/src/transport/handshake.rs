@@ -149,7 +149,10 @@ impl Tokens {
         let Some(started) = *started else {
             return Err(refuse("the engine has not started a process for this token yet".into()));
         };
-        if !peer.lineage().is_ok_and(|lineage| lineage.contains(&started)) {
+        let descends = peer.descends_from(started).map_err(|error| {
+            refuse(format!("the engine cannot find out which process this is: {error}"))
+        })?;
+        if !descends {
             return Err(refuse(format!(
                 "only process {}, which the engine started for {}, and its descendants may use \
                  this worker's token; process {} is none of them",
