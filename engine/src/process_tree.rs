@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::io;
 
-/// The most ancestors of a process that are looked at. A wrapper such as `npm start` adds two or
+/// The most ancestors of a peer that are looked at. A wrapper such as `npm start` adds two or
 /// three, a user's terminal about ten. A process could have thousands to keep the engine busy.
 const MAX_ANCESTORS: usize = 64;
 /// How often the ancestors of a process are looked at if one of them ends meanwhile.
@@ -76,7 +76,7 @@ impl ProcessIdentity {
 
     /// Returns the parent; `None` if it is outside of this PID namespace, or there is none. An init
     /// process that is hidden, as by the option `hidepid` of `/proc`, counts as none: it has no
-    /// parent.
+    /// parent. If this process is the init process itself, it is never hidden.
     fn parent(self) -> io::Result<Option<ProcessIdentity>> {
         loop {
             let pid = self.parent_pid()?;
@@ -88,7 +88,7 @@ impl ProcessIdentity {
             // A process is only handed on to an ancestor, so this loop ends.
             if self.parent_pid()? == pid {
                 return match parent {
-                    Err(_) if pid == 1 => Ok(None),
+                    Err(_) if pid == 1 && std::process::id() != 1 => Ok(None),
                     parent => parent.map(Some),
                 };
             }
@@ -104,7 +104,7 @@ impl ProcessIdentity {
         let mut tries = 0;
         loop {
             let mut lineage = Vec::new();
-            let walked = self.find_ancestor(|process| {
+            let walked = self.find_ancestor(MAX_ANCESTORS, |process| {
                 lineage.push(process);
                 false
             });
@@ -125,14 +125,22 @@ impl ProcessIdentity {
     ///
     /// Those of [`Self::lineage`].
     pub(crate) fn descends_from(self, ancestor: ProcessIdentity) -> io::Result<bool> {
-        self.find_ancestor(|process| process == ancestor)
+        self.find_ancestor(MAX_ANCESTORS, |process| process == ancestor)
     }
 
-    /// Looks at the process, its parent, the parent's parent and so on. Returns whether one was
-    /// found.
-    fn find_ancestor(self, mut is_it: impl FnMut(ProcessIdentity) -> bool) -> io::Result<bool> {
+    /// Looks at the process, its parent, the parent's parent and so on, up to `most` ancestors.
+    /// Returns whether one was found.
+    ///
+    /// # Errors
+    ///
+    /// If the process has ended, has more ancestors, or `/proc` cannot be read.
+    pub(crate) fn find_ancestor(
+        self,
+        most: usize,
+        mut is_it: impl FnMut(ProcessIdentity) -> bool,
+    ) -> io::Result<bool> {
         let mut process = self;
-        for _ in 0..=MAX_ANCESTORS {
+        for _ in 0..=most {
             if is_it(process) {
                 return Ok(true);
             }
@@ -141,7 +149,7 @@ impl ProcessIdentity {
                 None => return Ok(false),
             }
         }
-        let text = format!("process {} has more than {MAX_ANCESTORS} ancestors", self.pid);
+        let text = format!("process {} has more than {most} ancestors", self.pid);
         Err(io::Error::other(text))
     }
 }

@@ -181,7 +181,7 @@ fn a_connection_that_takes_the_last_descriptor_is_answered() {
     let mut busy = Vec::new();
     while first_free() < last_kept {
         let mut client = engine.connect();
-        client.send("POST", "/function/Sleep", &[], b"3000").unwrap();
+        client.send("POST", "/function/Sleep", &[], b"20000").unwrap();
         busy.push(client);
         wait_until("the call to run", || engine.function("Sleep").running as usize == busy.len());
     }
@@ -190,6 +190,7 @@ fn a_connection_that_takes_the_last_descriptor_is_answered() {
         assert_eq!(engine.function("Echo").running, 0);
         assert_eq!(engine.text("Echo", "on"), "on");
     }
+    drop(busy);
     engine.stop();
 }
 

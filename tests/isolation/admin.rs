@@ -28,7 +28,7 @@ fn a_function_gets_nothing_from_the_admin_socket() {
         let path = engine.home().path().join(name);
         wait_until("the command to end", || path.exists());
         let told = fs::read_to_string(path).unwrap();
-        assert!(told.contains("was started by this engine"), "{name}: {told}");
+        assert!(told.contains("descends from this engine"), "{name}: {told}");
         assert!(told.contains("functions call each other with the library"), "{name}: {told}");
         assert!(told.ends_with("exit 2\n"), "{name}: {told}");
     }
@@ -48,7 +48,7 @@ fn an_orphan_of_a_function_gets_nothing_either() {
     fs::write(engine.home().path().join("go"), "").unwrap();
     wait_until("the command to end", || told.exists());
     let told = fs::read_to_string(told).unwrap();
-    assert!(told.contains("was started by this engine"), "{told}");
+    assert!(told.contains("descends from this engine"), "{told}");
     engine.stop();
 }
 

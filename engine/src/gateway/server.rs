@@ -107,7 +107,7 @@ impl Gateway {
     }
 
     /// Creates such a gateway that finds out from which processes its clients connect. This takes
-    /// about 20 µs for each ancestor of the process.
+    /// about 10 µs for each ancestor of the process.
     pub fn for_processes(room: Room, memory: Memory, reserve: Rc<DescriptorReserve>) -> Gateway {
         Gateway { reserve: Some(reserve), ..Gateway::with_room(room, memory) }
     }

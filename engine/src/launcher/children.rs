@@ -40,8 +40,12 @@ fn found_children() -> Vec<i32> {
 /// Whether this is the process of the launcher, of its engine, or of a descendant of either.
 pub(super) fn is_ours(pid: i32) -> bool {
     let ours = [nix::unistd::getpid(), nix::unistd::getppid()].map(Pid::as_raw);
-    let lineage = ProcessIdentity::of(pid).and_then(ProcessIdentity::lineage);
-    lineage.is_ok_and(|lineage| lineage.iter().any(|process| ours.contains(&process.pid)))
+    // The engine may be hidden from the launcher, which cannot trace it.
+    ours.contains(&pid)
+        || ProcessIdentity::of(pid).is_ok_and(|process| {
+            let found = process.find_ancestor(usize::MAX, |process| ours.contains(&process.pid));
+            found.unwrap_or(false)
+        })
 }
 
 /// Kills and reaps every descendant but these children. As a subreaper this process becomes the

@@ -169,8 +169,9 @@ impl AdminPages {
             return Ok(());
         }
         Err(format!(
-            "process {} was started by this engine, and commands are for the people at this \
-             machine: functions call each other with the library",
+            "process {} descends from this engine, or has become its child when its own parent \
+             ended; commands are for the people at this machine, and functions call each other \
+             with the library",
             lineage[0].pid
         ))
     }

@@ -153,9 +153,13 @@ impl Tokens {
             refuse(format!("the engine cannot find out which process this is: {error}"))
         })?;
         if !descends {
+            let starter = match identity.launched {
+                Some(_) => "the engine",
+                None => "nightcore attach",
+            };
             return Err(refuse(format!(
-                "only process {}, which the engine started for {}, and its descendants may use \
-                 this worker's token; process {} is none of them",
+                "only process {}, which {starter} started for {}, and its descendants may use this \
+                 worker's token; process {} is none of them, or its parent has ended",
                 started.pid, identity.name, peer.pid
             )));
         }
