@@ -65,8 +65,10 @@ fn a_queue_of_too_many_bytes_refuses() {
         .function("Sleep", &c(), "workers = { max = 1 }\nqueue = { bytes = \"1KiB\" }")
         .start();
     let mut clients: Vec<_> = (0..2).map(|_| engine.connect()).collect();
+    // The first call runs until the other one waits.
+    let times = ["3000", "1"];
     for (already, client) in clients.iter_mut().enumerate() {
-        client.send("POST", "/function/Sleep", &[], b"300").unwrap();
+        client.send("POST", "/function/Sleep", &[], times[already].as_bytes()).unwrap();
         wait_until("the call to be taken", || {
             let sleep = engine.function("Sleep");
             (sleep.queued + sleep.running) as usize == already + 1
@@ -74,8 +76,8 @@ fn a_queue_of_too_many_bytes_refuses() {
     }
     let refused = engine.call("Sleep", "0".repeat(1024));
     assert_eq!((refused.status, refused.problem().error.as_str()), (503, "OVERLOADED"));
-    for client in &mut clients {
-        assert_eq!(client.receive().unwrap().text(), "slept 300");
+    for (client, time) in clients.iter_mut().zip(times) {
+        assert_eq!(client.receive().unwrap().text(), format!("slept {time}"));
     }
     engine.stop();
 }

@@ -77,8 +77,10 @@ fn more_calls_than_the_queue_takes_are_refused() {
         .function("Sleep", &c(), "workers = { max = 1 }\nqueue = { calls = 5 }")
         .start();
     let mut clients: Vec<_> = (0..6).map(|_| engine.connect()).collect();
+    // The first call runs until all others wait.
+    let times = ["3000", "1", "1", "1", "1", "1"];
     for (already, client) in clients.iter_mut().enumerate() {
-        client.send("POST", "/function/Sleep", &[], b"300").unwrap();
+        client.send("POST", "/function/Sleep", &[], times[already].as_bytes()).unwrap();
         wait_until("the call to be taken", || {
             let sleep = engine.function("Sleep");
             (sleep.queued + sleep.running) as usize == already + 1
@@ -88,8 +90,8 @@ fn more_calls_than_the_queue_takes_are_refused() {
     assert_eq!((refused.status, refused.problem().error.as_str()), (503, "OVERLOADED"));
     let seconds = refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{seconds:?}");
-    for client in &mut clients {
-        assert_eq!(client.receive().unwrap().text(), "slept 300");
+    for (client, time) in clients.iter_mut().zip(times) {
+        assert_eq!(client.receive().unwrap().text(), format!("slept {time}"));
     }
     engine.stop();
 }

@@ -93,7 +93,7 @@ fn a_worker_that_lies_about_what_it_has_read_harms_itself_only() {
 fn a_worker_that_asks_and_never_reads_is_ended_before_it_costs_memory() {
     // This is longer than the time to fill the engine's buffers for the worker, also on a busy
     // machine.
-    let engine = engine_with(&["NeverReads"], "timeout = \"2s\"\n");
+    let engine = engine_with(&["NeverReads"], "timeout = \"10s\"\n");
     let container = engine.container("NeverReads");
     let before = private_memory(engine.pid());
     let response = call_among_others(&engine, "NeverReads");
