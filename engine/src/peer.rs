@@ -117,6 +117,7 @@ mod tests {
         assert_eq!(peer.lineage().unwrap()[0], ProcessIdentity::of(peer.pid).unwrap());
         assert!(pidfd_open(i32::MAX).is_err());
     }
+
     /// The path of the socket to which the process of another test connects.
     const SOCKET: &str = "NIGHTCORE_TEST_SOCKET";
 

@@ -80,7 +80,7 @@ pub struct ProcessManager {
     sockets: Rc<RefCell<EngineSockets>>,
     /// Children that this process had before it became an engine: a shell may start programs in the
     /// background and then become the engine by `exec`.
-    inherited: Vec<ProcessIdentity>,
+    older_children: Vec<ProcessIdentity>,
     /// The time of the next check whether containers have reached a bound of `recycle`.
     recycle_at: u64,
     timer: Timer,
@@ -104,8 +104,8 @@ impl ProcessManager {
     ) -> Result<ProcessManager> {
         // The orphans of a killed launcher become children of the engine, which ends them.
         children::become_subreaper().context("cannot become a subreaper")?;
-        let inherited = children::children().into_iter().map(ProcessIdentity::of);
-        let inherited = inherited.filter_map(Result::ok).collect();
+        let older_children = children::children().into_iter().map(ProcessIdentity::of);
+        let older_children = older_children.filter_map(Result::ok).collect();
         let supervisor = Rc::new(RefCell::new(Supervisor::new(now_ns())));
         let launcher =
             LauncherLink::spawn(directory, open_files).context("cannot start the launcher")?;
@@ -120,7 +120,7 @@ impl ProcessManager {
             launcher,
             deaths,
             sockets,
-            inherited,
+            older_children,
             recycle_at: 0,
             timer: Timer::new().context("cannot make a timer")?,
             builds: RunningBuilds::default(),
@@ -243,7 +243,7 @@ impl ProcessManager {
 
     /// Returns the children that this process had before it became an engine.
     pub fn older_children(&self) -> Vec<ProcessIdentity> {
-        self.inherited.clone()
+        self.older_children.clone()
     }
 
     /// Returns a handle to the histories, which can be used while this runs.
@@ -333,8 +333,7 @@ impl ProcessManager {
         if tokio::time::timeout(LAUNCHER_ENDS_WITHIN, gone).await.is_err() {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
         }
-        let inherited: Vec<i32> = self.inherited.iter().map(|process| process.pid).collect();
-        children::end_all_but(&inherited, END_ORPHANS_WITHIN);
+        end_orphans(&self.older_children);
     }
 
     fn container_event(&mut self, event: ContainerEvent) -> Vec<SupervisorTask> {
@@ -392,8 +391,7 @@ impl ProcessManager {
     fn launcher_died(&mut self) -> Vec<SupervisorTask> {
         let _ = self.launcher.child.kill();
         let _ = self.launcher.child.wait();
-        let inherited: Vec<i32> = self.inherited.iter().map(|process| process.pid).collect();
-        children::end_all_but(&inherited, END_ORPHANS_WITHIN);
+        end_orphans(&self.older_children);
         for launch in self.builds.launches() {
             self.builds.ended(launch);
             self.tell_of_build(launch, End::LauncherDied);
@@ -494,6 +492,12 @@ impl ProcessManager {
             NotStarted::Ever(error.to_string())
         })
     }
+}
+
+/// Ends the processes that a dead launcher has left behind, but not these children.
+fn end_orphans(spared: &[ProcessIdentity]) {
+    let spared: Vec<i32> = spared.iter().map(|process| process.pid).collect();
+    children::end_all_but(&spared, END_ORPHANS_WITHIN);
 }
 
 /// Waits until this time, in ns of the monotonic clock. Without a time, it waits for ever.

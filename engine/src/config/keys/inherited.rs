@@ -30,8 +30,8 @@ const ALWAYS_INHERITED: [&str; 14] = [
     "SSL_CERT_DIR",
 ];
 
-/// The names of variables that processes get from the engine's environment, besides
-/// a few harmless ones. A name that ends with `*` stands for all names that begin like it.
+/// The names of variables that processes get from the engine's environment, besides a few harmless
+/// ones. A name that ends with `*` stands for all names that begin like it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InheritedVariables(Vec<String>);
 
